@@ -1,0 +1,95 @@
+"""The compiled modules and the switches of their build; everything static is in pyproject.toml.
+
+PRONGHORN_BUILD is a comma-separated list of modes:
+    annotate   HTML beside the generated C, which shows the lines that touch Python objects
+    trace      line tracing for coverage; the C stays beside the .pyx, where the coverage plugin looks for it
+    asan       address and undefined-behaviour sanitizers, with bounds checks on
+    debug      no optimisation, all checks, full debug information
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "ext"))
+import vendor  # noqa: E402
+
+MODULES = ["drive", "output", "headers", "response", "exchange", "body", "http1", "edge"]
+
+MODES = set(filter(None, os.environ.get("PRONGHORN_BUILD", "").replace(" ", "").split(",")))
+if unknown := MODES - {"annotate", "trace", "asan", "debug"}:
+    sys.exit(f"PRONGHORN_BUILD: unknown mode {', '.join(sorted(unknown))}")
+CHECKED = bool(MODES & {"asan", "debug"})
+BUILD = "-".join(["build/cython", *sorted(MODES - {"annotate"})])  # directives decide what is in the C: one place each
+JOBS = min(len(MODULES), os.cpu_count() or 1)
+
+# `binding` is not here on purpose: what is set here wins over the comment at the head of a file.
+DIRECTIVES = {
+    "language_level": "3",
+    "boundscheck": CHECKED,
+    "wraparound": False,
+    "cdivision": not CHECKED,
+    "initializedcheck": CHECKED,
+    "embedsignature": True,
+    "embedsignature.format": "clinic",
+    "linetrace": "trace" in MODES,
+}
+
+
+def flags() -> tuple[list[str], list[str]]:
+    """Arguments for the compiler and for the linker."""
+    if os.name == "nt":
+        return ["/O2"], []
+    compile_args = ["-O3", "-fvisibility=hidden", f"-ffile-prefix-map={ROOT}=."]
+    link_args = []
+    if "asan" in MODES:
+        link_args = ["-fsanitize=address,undefined"]
+        compile_args += ["-O1", "-g", "-fno-omit-frame-pointer", "-fno-sanitize-recover=undefined", *link_args]
+    if "debug" in MODES:
+        compile_args += ["-O0", "-g3", "-UNDEBUG"]
+    return compile_args, link_args
+
+
+def extension(name: str) -> Extension:
+    compile_args, link_args = flags()
+    tracing = [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
+    return Extension(
+        f"pronghorn._core.{name}",
+        sources=[f"src/pronghorn/_core/{name}.pyx", *(vendor.SOURCES if name == "http1" else [])],
+        depends=["setup.py", *vendor.HEADERS],
+        include_dirs=[vendor.INCLUDE],
+        define_macros=tracing if "trace" in MODES else [],
+        extra_compile_args=compile_args,
+        extra_link_args=link_args,
+    )
+
+
+class BuildInPlace(build_ext):
+    """An editable install compiles in a directory that stays, so that only what changed is compiled again."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if self.editable_mode:
+            place = f"{BUILD}-{sys.implementation.cache_tag}".replace("cython", "editable", 1)
+            self.build_lib, self.build_temp = f"{place}/lib", f"{place}/temp"
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    vendor.ensure()
+    setup(
+        cmdclass={"build_ext": BuildInPlace},
+        options={"build_ext": {"parallel": JOBS}},
+        ext_modules=cythonize(
+            [extension(name) for name in MODULES],
+            build_dir=None if "trace" in MODES else BUILD,
+            nthreads=2,
+            annotate="annotate" in MODES,
+            compiler_directives=DIRECTIVES,
+        ),
+    )
