@@ -9,6 +9,7 @@ PRONGHORN_BUILD is a comma-separated list of modes:
 
 import os
 import sys
+import sysconfig
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -25,7 +26,7 @@ MODES = set(filter(None, os.environ.get("PRONGHORN_BUILD", "").replace(" ", "").
 if unknown := MODES - {"annotate", "trace", "asan", "debug"}:
     sys.exit(f"PRONGHORN_BUILD: unknown mode {', '.join(sorted(unknown))}")
 CHECKED = bool(MODES & {"asan", "debug"})
-BUILD = "-".join(["build/cython", *sorted(MODES - {"annotate"})])  # directives decide what is in the C: one place each
+BUILD = "/".join(["build", *sorted(MODES - {"annotate"})])  # a folder for each mode: nothing of another one is taken
 JOBS = min(len(MODULES), os.cpu_count() or 1)
 
 # `binding` is not here on purpose: what is set here wins over the comment at the head of a file.
@@ -75,7 +76,7 @@ class BuildInPlace(build_ext):
     def finalize_options(self) -> None:
         super().finalize_options()
         if self.editable_mode:
-            place = f"{BUILD}-{sys.implementation.cache_tag}".replace("cython", "editable", 1)
+            place = f"{BUILD}/editable-{sysconfig.get_config_var('EXT_SUFFIX').split('.')[1]}"
             self.build_lib, self.build_temp = f"{place}/lib", f"{place}/temp"
 
 
@@ -84,10 +85,10 @@ if __name__ == "__main__":
     vendor.ensure()
     setup(
         cmdclass={"build_ext": BuildInPlace},
-        options={"build_ext": {"parallel": JOBS}},
+        options={"build": {"build_base": BUILD}, "build_ext": {"parallel": JOBS}},
         ext_modules=cythonize(
             [extension(name) for name in MODULES],
-            build_dir=None if "trace" in MODES else BUILD,
+            build_dir=None if "trace" in MODES else f"{BUILD}/cython",
             nthreads=2,
             annotate="annotate" in MODES,
             compiler_directives=DIRECTIVES,
