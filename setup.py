@@ -91,6 +91,7 @@ if __name__ == "__main__":
             build_dir=None if "trace" in MODES else f"{BUILD}/cython",
             nthreads=2,
             annotate="annotate" in MODES,
+            force="annotate" in MODES,
             compiler_directives=DIRECTIVES,
         ),
     )
