@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-__all__ = ["call", "make_receive"]
+__all__ = ["adopt", "call", "make_receive"]
 
 
 async def call(app: Any, scope: Any, receive: Any, send: Any) -> Any:
@@ -27,3 +27,8 @@ def make_receive(
             await wait()
 
     return receive
+
+
+async def adopt(awaitable: Awaitable[Any]) -> Any:
+    """A coroutine for an application that returned some other kind of awaitable."""
+    return await awaitable

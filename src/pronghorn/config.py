@@ -1,0 +1,92 @@
+"""The configuration of one server: its settings, and what they come to."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from pronghorn import listeners, loading, logs
+from pronghorn.errors import ConfigError, StartupError
+from pronghorn.forms import encode
+from pronghorn.logs import LOG_LEVELS, LOGGING_CONFIG
+from pronghorn.settings import Settings
+
+__all__ = ["LOGGING_CONFIG", "LOG_LEVELS", "Config"]
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+class Config(Settings):
+    """Settings of a server, checked; a wrong one raises `ConfigError` in one line that names it.
+
+    Every name of docs/settings.md is an argument and an attribute. Logging is configured at once, as uvicorn does;
+    ``log_config=None`` leaves it alone.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.loaded = False
+        self.loaded_app: Any = None
+        self.encoded_headers: list[tuple[bytes, bytes]] = encode(self.headers)
+        names = {name for name, _ in self.encoded_headers}
+        self.server_header = self.server_header and b"server" not in names
+        self.date_header = self.date_header and b"date" not in names
+        self.configure_logging()
+
+    @property
+    def asgi_version(self) -> str:
+        """The version of ASGI that applications are called with."""
+        return "3.0"
+
+    @property
+    def is_ssl(self) -> bool:
+        """Whether the server speaks TLS itself."""
+        return False
+
+    def configure_logging(self) -> None:
+        """Apply ``log_config`` and the settings that refine it."""
+        logs.configure(self.log_config, self.log_level, self.access_log, self.use_colors)
+
+    def load_app(self) -> Any:
+        """Import, and with ``factory`` make, the application."""
+        return loading.load(self.app, self.factory)
+
+    def load(self) -> None:
+        """Set ``loaded_app``, once."""
+        if not self.loaded:
+            self.loaded_app = self.load_app()
+            self.loaded = True
+
+    def get_loop_factory(self) -> LoopFactory | None:
+        """What makes the event loop, or None for the interpreter's own choice."""
+        if self.loop == "none":
+            return None
+        if self.loop in ("auto", "uvloop"):
+            try:
+                import uvloop
+            except ImportError:
+                if self.loop == "uvloop":
+                    raise ConfigError("loop: uvloop is not installed") from None
+            else:
+                factory: LoopFactory = uvloop.new_event_loop
+                return factory
+        if self.loop in ("auto", "asyncio"):
+            return getattr(asyncio, "ProactorEventLoop", asyncio.SelectorEventLoop)
+        module_name, _, name = self.loop.partition(":")
+        try:
+            named: LoopFactory = getattr(importlib.import_module(module_name), name)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"loop: cannot import {self.loop!r}: {error}") from None
+        return named
+
+    def bind_socket(self) -> socket.socket:
+        """One bound socket, to pass to ``Server.serve(sockets=[...])``; StartupError when the address is taken."""
+        found = listeners.bind(self)
+        for listener in found[1:]:
+            listener.socket.close()
+        if not found:
+            raise StartupError(f"no address to listen on for host {self.host!r}")
+        return found[0].socket

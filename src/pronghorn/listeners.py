@@ -1,0 +1,199 @@
+"""The sockets a server listens on: TCP, unix, or inherited."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import socket
+import stat
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from pronghorn.errors import StartupError
+
+__all__ = ["Listener", "adopt", "bind"]
+
+UNIX = getattr(socket, "AF_UNIX", None)
+UNIX_MODE = 0o666  # who may connect is decided by the directory, as with uvicorn
+NOT_ON_THIS_MACHINE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+
+
+class Address(Protocol):
+    """The settings that say where to listen."""
+
+    host: str | None
+    port: int
+    uds: str | None
+    fd: int | None
+
+
+class Listener:
+    """A bound socket, the name it goes by in the log, and the unix path that goes when it does."""
+
+    def __init__(self, sock: socket.socket, name: str, path: str | None = None) -> None:
+        self.socket = sock
+        self.name = name
+        self.path = path
+        self.inode = os.stat(path).st_ino if path else None  # noqa: PTH116
+
+    @property
+    def server(self) -> tuple[str, int] | tuple[str, None] | None:
+        """What ``scope["server"]`` says."""
+        if self.socket.family in (socket.AF_INET, socket.AF_INET6):
+            host, port = self.socket.getsockname()[:2]
+            return host, port
+        if self.socket.family == UNIX and isinstance(name := self.socket.getsockname(), str) and name:
+            return name, None
+        return None
+
+    @property
+    def port(self) -> int | None:
+        """The TCP port, which is the kernel's choice when port 0 was asked for."""
+        return self.server[1] if self.server else None
+
+    def has_waiting(self) -> bool:
+        """Whether the kernel holds connections that nobody has accepted yet."""
+        if not hasattr(select, "poll"):
+            return bool(select.select([self.socket], [], [], 0)[0])
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return any(event & select.POLLIN for _, event in poll.poll(0))
+
+    def close(self) -> None:
+        """Close the socket and remove its path, unless another server has put its own socket there meanwhile."""
+        self.socket.close()
+        if self.path:
+            with contextlib.suppress(OSError):
+                if os.stat(self.path).st_ino == self.inode:  # noqa: PTH116
+                    os.unlink(self.path)  # noqa: PTH108
+
+
+def bind(address: Address) -> list[Listener]:
+    """Bind, without listening yet, what the settings ask for: ``fd``, else ``uds``, else ``host`` and ``port``."""
+    if address.fd is not None:
+        return [bind_fd(address.fd)]
+    if address.uds is not None:
+        return [bind_unix(address.uds)]
+    return bind_tcp(address.host, address.port)
+
+
+def adopt(sockets: Iterable[socket.socket]) -> list[Listener]:
+    """Listeners for sockets that somebody else has bound."""
+    return [Listener(sock, describe(sock)) for sock in sockets]
+
+
+def describe(sock: socket.socket) -> str:
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        return url(*sock.getsockname()[:2])
+    name = sock.getsockname()
+    return f"unix socket {name}" if isinstance(name, str) and name else f"socket {name!r}"
+
+
+def url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def bind_fd(fd: int) -> Listener:
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError as error:
+        raise StartupError(f"cannot listen on file descriptor {fd}: {reason(error)}") from None
+    if sock.type != socket.SOCK_STREAM:
+        sock.detach()
+        raise StartupError(f"cannot listen on file descriptor {fd}: not a stream socket")
+    return Listener(sock, describe(sock))
+
+
+def bind_unix(path: str) -> Listener:
+    if UNIX is None:
+        raise StartupError("cannot listen on a unix socket: this system has none")
+    mode = remove_stale(path)
+    sock = socket.socket(UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(path)
+        Path(path).chmod(mode)
+    except OSError as error:
+        sock.close()
+        raise StartupError(f"cannot listen on unix socket {path}: {reason(error)}") from None
+    return Listener(sock, f"unix socket {path}", path)
+
+
+def remove_stale(path: str) -> int:
+    """Make room for a unix socket; the permissions the new one shall have.
+
+    A socket nobody listens on is left over from a server that was killed. A live one, or any other kind of file,
+    is never touched.
+    """
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return UNIX_MODE
+    if not stat.S_ISSOCK(found.st_mode):
+        raise StartupError(f"cannot listen on unix socket {path}: a file of another kind is there")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # a live server whose backlog is full must not hold up, nor pass for dead
+        answer = probe.connect_ex(path)
+    if answer != errno.ECONNREFUSED:
+        raise StartupError(f"cannot listen on unix socket {path}: {describe_errno(answer)}")
+    with contextlib.suppress(FileNotFoundError):
+        Path(path).unlink()
+    return stat.S_IMODE(found.st_mode)
+
+
+def describe_errno(code: int) -> str:
+    return "another server is listening on it" if code in (0, errno.EAGAIN) else os.strerror(code).lower()
+
+
+def bind_tcp(host: str | None, port: int) -> list[Listener]:
+    """One socket for each address that ``host`` stands for, all on the same port."""
+    name = host or "0.0.0.0"
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise cannot_listen(name, port, reason(error)) from None
+    except UnicodeError:
+        raise cannot_listen(name, port, "not a host name") from None
+    bound: list[Listener] = []
+    absent = "it stands for no address"
+    for family, place in dict.fromkeys((family, place) for family, _, _, _, place in found):
+        wanted = (place[0], (bound[0].port if bound else None) or port, *place[2:])
+        try:
+            sock = tcp_socket(family, wanted)
+        except OSError as error:
+            absent = reason(error)
+            if error.errno in NOT_ON_THIS_MACHINE:
+                continue  # a name may stand for addresses of a family that is switched off here
+            for listener in bound:
+                listener.close()
+            raise cannot_listen(name, port, absent) from None
+        bound.append(Listener(sock, url(name, sock.getsockname()[1])))
+    if not bound:
+        raise cannot_listen(name, port, absent)
+    return bound
+
+
+def cannot_listen(host: str, port: int, why: str) -> StartupError:
+    return StartupError(f"cannot listen on {url(host, port)}: {why}")
+
+
+def tcp_socket(family: int, place: tuple[object, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # there it would let a second server take the port over
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted connections inherit it
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(place)
+    except OSError:
+        sock.close()
+        raise
+    return sock

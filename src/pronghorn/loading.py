@@ -1,0 +1,78 @@
+"""Finding the application that ``module:attribute`` names."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pronghorn.errors import ConfigError
+
+__all__ = ["load", "print_foreign_traceback"]
+
+logger = logging.getLogger("pronghorn.error")
+HERE = str(Path(__file__).parent)
+
+
+def load(target: Any, factory: bool = False) -> Any:
+    """The application that ``target`` is, names, or, with ``factory``, makes.
+
+    A name that leads nowhere raises ConfigError in one line. Whatever the application's own module raises while it
+    is imported, or its factory while it runs, is left as it is.
+    """
+    app = import_attribute(target) if isinstance(target, str) else target
+    if factory:
+        if not accepts(app, 0):
+            raise ConfigError(f"the factory {target!r} cannot be called without arguments")
+        app = app()
+    elif accepts(app, 0) and not accepts(app, 3):
+        logger.warning("ASGI app factory detected. Using it, but please consider setting --factory explicitly.")
+        app = app()
+    if not callable(app):
+        made = "made by the factory " if factory else ""
+        raise ConfigError(f"the application {made}{target!r} is {type(app).__name__!r}, which cannot be called")
+    return app
+
+
+def import_attribute(name: str) -> Any:
+    module_name, _, attributes = name.partition(":")
+    if not module_name or not attributes:
+        raise ConfigError(f'the application {name!r} is not of the form "module:attribute", as in "main:app"')
+    try:
+        found = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # Only when it is this module, or a package it is said to be in, that is not there.
+        if error.name is None or not (module_name + ".").startswith(error.name + "."):
+            raise
+        raise ConfigError(f"cannot import the module {module_name!r} of the application: {error}") from None
+    for attribute in attributes.split("."):
+        try:
+            found = getattr(found, attribute)
+        except AttributeError:
+            raise ConfigError(f"no attribute {attributes!r} in the module {module_name!r}") from None
+    return found
+
+
+def accepts(function: Any, arguments: int) -> bool:
+    """Whether a call with so many positional arguments fits; no for what cannot tell."""
+    try:
+        inspect.signature(function).bind(*[None] * arguments)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def print_foreign_traceback(error: BaseException) -> None:
+    """Print an exception's traceback from the first frame that is not the server's, nor the import machinery's."""
+    frames: TracebackType | None = error.__traceback__
+    while frames is not None and is_ours(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    traceback.print_exception(type(error), error, frames)
+
+
+def is_ours(filename: str) -> bool:
+    return filename.startswith((HERE, "<frozen importlib")) or filename == importlib.__file__

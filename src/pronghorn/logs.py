@@ -1,0 +1,220 @@
+"""Logging: the default configuration, its formatters, and the access line.
+
+Three loggers: ``pronghorn`` and ``pronghorn.error`` (what the server says, on stderr), ``pronghorn.access`` (one line
+per response, on stdout). The arguments of an access record are part of the interface, for formatters of one's own:
+``(client_addr, method, full_path, http_version, status_code)``.
+"""
+
+from __future__ import annotations
+
+import http
+import json
+import logging
+import logging.config
+import sys
+from collections.abc import Callable
+from copy import copy, deepcopy
+from pathlib import Path
+from typing import Any, Literal
+
+from pronghorn.errors import ConfigError
+
+__all__ = [
+    "LOGGING_CONFIG",
+    "LOG_LEVELS",
+    "TRACE_LOG_LEVEL",
+    "AccessFormatter",
+    "ColourizedFormatter",
+    "DefaultFormatter",
+    "configure",
+    "make_access",
+]
+
+TRACE_LOG_LEVEL = 5
+
+LOG_LEVELS: dict[str, int] = {
+    "critical": logging.CRITICAL,
+    "error": logging.ERROR,
+    "warning": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+    "trace": TRACE_LOG_LEVEL,
+}
+
+LOGGING_CONFIG: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "default": {
+            "()": "pronghorn.logs.DefaultFormatter",
+            "fmt": "%(levelprefix)s %(message)s",
+            "use_colors": None,
+        },
+        "access": {
+            "()": "pronghorn.logs.AccessFormatter",
+            "fmt": '%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s',
+            "use_colors": None,
+        },
+    },
+    "handlers": {
+        "default": {"formatter": "default", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"},
+        "access": {"formatter": "access", "class": "logging.StreamHandler", "stream": "ext://sys.stdout"},
+    },
+    "loggers": {
+        "pronghorn": {"handlers": ["default"], "level": "INFO", "propagate": False},
+        "pronghorn.error": {"level": "INFO"},
+        "pronghorn.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
+    },
+}
+
+ACCESS_MESSAGE = '%s - "%s %s HTTP/%s" %d'
+
+RESET, BOLD = "\033[0m", "\033[1m"
+RED, GREEN, YELLOW, CYAN, WHITE, BLUE = (f"\033[{code}m" for code in (31, 32, 33, 36, 37, 34))
+LEVEL_COLOURS = {
+    TRACE_LOG_LEVEL: BLUE,
+    logging.DEBUG: CYAN,
+    logging.INFO: GREEN,
+    logging.WARNING: YELLOW,
+    logging.ERROR: RED,
+    logging.CRITICAL: BOLD + RED,
+}
+STATUS_COLOURS = {1: WHITE, 2: GREEN, 3: YELLOW, 4: RED, 5: BOLD + RED}
+
+Style = Literal["%", "{", "$"]
+
+
+class ColourizedFormatter(logging.Formatter):
+    """Adds ``%(levelprefix)s``, the level padded to one column, in colour when ``use_colors`` or the tty says so.
+
+    A record may carry ``extra={"color_message": ...}``, the same format string with colours in it.
+    """
+
+    def __init__(
+        self, fmt: str | None = None, datefmt: str | None = None, style: Style = "%", use_colors: bool | None = None
+    ) -> None:
+        self.use_colors = use_colors if use_colors in (True, False) else self.should_use_colors()
+        super().__init__(fmt=fmt, datefmt=datefmt, style=style)
+
+    def should_use_colors(self) -> bool:
+        """Whether to colour when nobody decided; for one's own subclass to override."""
+        return sys.stdout.isatty()
+
+    def color_level_name(self, level_name: str, level_no: int) -> str:
+        """The level's name in the level's colour."""
+        colour = LEVEL_COLOURS.get(level_no)
+        return f"{colour}{level_name}{RESET}" if colour else level_name
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        painted = copy(record)
+        blanks = " " * (8 - len(record.levelname))
+        level_name = record.levelname
+        if self.use_colors:
+            level_name = self.color_level_name(level_name, record.levelno)
+            if "color_message" in painted.__dict__:
+                painted.msg = painted.__dict__["color_message"]
+                painted.__dict__["message"] = painted.getMessage()
+        painted.__dict__["levelprefix"] = f"{level_name}:{blanks}"
+        return super().formatMessage(painted)
+
+
+class DefaultFormatter(ColourizedFormatter):
+    """For everything but the access log; looks at stderr, where those lines go."""
+
+    def should_use_colors(self) -> bool:
+        return sys.stderr.isatty()
+
+
+class AccessFormatter(ColourizedFormatter):
+    """Adds ``%(client_addr)s``, ``%(request_line)s`` and ``%(status_code)s`` (with its phrase)."""
+
+    def get_status_code(self, status_code: int) -> str:
+        """The code and its phrase, coloured by class."""
+        try:
+            phrase = http.HTTPStatus(status_code).phrase
+        except ValueError:
+            phrase = ""
+        text = f"{status_code} {phrase}"
+        if self.use_colors:
+            return f"{STATUS_COLOURS.get(status_code // 100, '')}{text}{RESET}"
+        return text
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        painted = copy(record)
+        client_addr, method, full_path, http_version, status_code = painted.args  # type: ignore[misc]
+        request_line = f"{method} {full_path} HTTP/{http_version}"
+        if self.use_colors:
+            request_line = f"{BOLD}{request_line}{RESET}"
+        painted.__dict__.update(
+            client_addr=client_addr,
+            request_line=request_line,
+            status_code=self.get_status_code(status_code),  # type: ignore[arg-type]
+        )
+        return super().formatMessage(painted)
+
+
+def configure(
+    log_config: dict[str, Any] | str | None, log_level: str | int | None, access_log: bool, use_colors: bool | None
+) -> None:
+    """Apply a logging configuration, then the three settings that refine it."""
+    logging.addLevelName(TRACE_LOG_LEVEL, "TRACE")
+    if log_config is not None:
+        try:
+            apply(log_config, use_colors)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+            named = "the dictionary" if isinstance(log_config, dict) else repr(log_config)
+            raise ConfigError(f"log_config: {named} cannot be used: {one_line(error)}") from error
+    if log_level is not None:
+        level = LOG_LEVELS[log_level] if isinstance(log_level, str) else log_level
+        for name in ("pronghorn.error", "pronghorn.access", "pronghorn.asgi"):
+            logging.getLogger(name).setLevel(level)
+    if not access_log:
+        logger = logging.getLogger("pronghorn.access")
+        logger.handlers = []
+        logger.propagate = False
+
+
+def apply(log_config: dict[str, Any] | str, use_colors: bool | None) -> None:
+    if isinstance(log_config, str):
+        path = Path(log_config)
+        if path.suffix == ".json":
+            log_config = json.loads(path.read_text(encoding="utf-8"))
+        elif path.suffix in (".yaml", ".yml"):
+            import yaml
+
+            log_config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        else:
+            path.open().close()  # fileConfig's own complaint about a missing file does not name it well
+            logging.config.fileConfig(path, disable_existing_loggers=False)
+            return
+    if not isinstance(log_config, dict):
+        raise ValueError("the file does not hold a mapping")
+    if use_colors is not None:
+        log_config = deepcopy(log_config)
+        for name in ("default", "access"):
+            if name in log_config.get("formatters", {}):
+                log_config["formatters"][name]["use_colors"] = use_colors
+    logging.config.dictConfig(log_config)
+
+
+def one_line(error: BaseException) -> str:
+    """An exception, and what it was raised from, as text without line breaks."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"{text}: {one_line(error.__cause__)}" if error.__cause__ else text
+
+
+def make_access(logger: logging.Logger) -> Callable[[str, str, str, str, int], None] | None:
+    """What the compiled layer calls once per response, or None when nobody would see the line.
+
+    The record is made directly: looking for the caller's file and line, as ``logger.info`` does, costs more than
+    the line itself and would only ever name this function.
+    """
+    if not logger.isEnabledFor(logging.INFO) or not logger.hasHandlers():
+        return None
+    name, handle, make_record = logger.name, logger.handle, logging.getLogRecordFactory()
+
+    def access(client_addr: str, method: str, full_path: str, http_version: str, status_code: int) -> None:
+        args = (client_addr, method, full_path, http_version, status_code)
+        handle(make_record(name, logging.INFO, __file__, 0, ACCESS_MESSAGE, args, None))
+
+    return access

@@ -1,0 +1,158 @@
+"""Every setting, once: its name, default, accepted form, subject and meaning.
+
+`Config`, the command line, the validation and docs/settings.md are all made from this table. The order of the fields
+is the order of ``Config``'s positional arguments: uvicorn's, then ours.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from pronghorn.errors import ConfigError
+from pronghorn.forms import Choice, Flag, Form, Headers, Level, LogConfig, Number, Text
+from pronghorn.logs import LOGGING_CONFIG
+
+if sys.platform != "win32":
+    import resource
+
+__all__ = ["Settings", "table"]
+
+
+def subject(name: str) -> Callable[..., Any]:
+    """Make settings of one subject, which is their heading in ``--help`` and in the documentation."""
+
+    def setting(default: Any, form: Form, meaning: str, shown: str = "") -> Any:
+        metadata = {"form": form, "meaning": meaning, "subject": name, "shown": shown}
+        if callable(default):
+            return field(default_factory=default, metadata=metadata)
+        return field(default=default, metadata=metadata)
+
+    return setting
+
+
+def connections_the_process_can_hold() -> int:
+    """10,000, or what the limit on open files leaves beside 64 for files, pipes and the application's own."""
+    if sys.platform == "win32":
+        return 10_000
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 10_000 if soft == resource.RLIM_INFINITY else max(1, min(10_000, soft - 64))
+
+
+def seconds(off: str = "never") -> Number:
+    return Number("SECONDS", "seconds", 0, None, off, whole=False)
+
+
+def count(off: str = "no limit", minimum: int = 0) -> Number:
+    return Number("INTEGER", "a whole number", minimum, None, off)
+
+
+def size(off: str = "no limit", minimum: int = 0) -> Number:
+    return Number("BYTES", "bytes", minimum, None, off)
+
+
+address = subject("Address")
+application = subject("Application")
+logs = subject("Logging")
+answers = subject("Responses")
+process = subject("Process")
+timeouts = subject("Time-outs (seconds; 0 switches one off)")
+limits = subject("Limits (0 switches one off)")
+buffers = subject("Buffers")
+
+
+@dataclass(eq=False)
+class Settings:
+    """The values of every setting; a value of a wrong form raises ConfigError, in one line that names the setting."""
+
+    app: Any
+    host: str | None = address("127.0.0.1", Text("HOST", optional=True), "Address or name to listen on; empty: all.")
+    port: int = address(8000, Number("PORT", "a port", 0, 65535), "Port to listen on; 0: any free one.")
+    uds: str | None = address(None, Text("PATH", optional=True), "Unix socket to listen on, instead of host and port.")
+    fd: int | None = address(
+        None, Number("FD", "a file descriptor", 0, None, "none"), "Open socket to listen on, of any family."
+    )
+    loop: str = process("auto", Choice(("auto", "asyncio", "uvloop", "none"), importable=True), "Event loop.")
+    lifespan: str = application("auto", Choice(("auto", "on", "off")), "Whether the application speaks lifespan.")
+    log_config: dict[str, Any] | str | None = logs(  # noqa: RUF009
+        lambda: LOGGING_CONFIG, LogConfig(), "Logging configuration: .json, .yaml, or .ini.", "built in"
+    )
+    log_level: str | int | None = logs(None, Level(), "Level of the server's own loggers.", "info")
+    access_log: bool = logs(True, Flag(), "One line on standard output for each response.")
+    use_colors: bool | None = logs(None, Flag(optional=True), "Colours in the log.", "on a terminal")
+    server_header: bool = answers(True, Flag(), "Send Server: pronghorn, without a version.")
+    date_header: bool = answers(True, Flag(), "Send Date.")
+    root_path: str = application("", Text("PATH"), "Path under which a proxy mounts the application.")
+    limit_concurrency: int | None = limits(
+        None, count(), "Connections, or requests in progress, above which the answer is 503."
+    )
+    limit_max_requests: int | None = limits(None, count(), "Responses after which the process stops gracefully.")
+    backlog: int = address(2048, Number("INTEGER", "a whole number", 1), "Connections the kernel keeps waiting.")
+    timeout_keep_alive: float | None = timeouts(65.0, seconds(), "Idle connection: close it.")
+    timeout_graceful_shutdown: float | None = process(
+        30.0, seconds("wait for ever"), "Longest graceful stop, in seconds; 0: do not wait for open requests."
+    )
+    headers: list[tuple[str | bytes, str | bytes]] = answers(  # noqa: RUF009
+        list, Headers(), "Header to add to every response; may be repeated.", "none"
+    )
+    factory: bool = application(False, Flag(), "APP is a function without arguments that makes the application.")
+
+    task: str = process(
+        "auto", Choice(("auto", "lazy", "eager", "task")), "When a request gets a task: once it waits, or at once."
+    )
+    timeout_lifespan_startup: float | None = timeouts(60.0, seconds(), "Start-up of the application: give up, exit 3.")
+    timeout_lifespan_shutdown: float | None = timeouts(30.0, seconds(), "Shutdown of the application: go on without.")
+    timeout_first_byte: float | None = timeouts(10.0, seconds(), "New connection that sends nothing: close it.")
+    timeout_request_head: float | None = timeouts(10.0, seconds(), "Request head, first byte to last: 408.")
+    timeout_request_body: float | None = timeouts(30.0, seconds(), "Gap between two reads of a request body: 408.")
+    timeout_write_stall: float | None = timeouts(30.0, seconds(), "Client that reads nothing: reset the connection.")
+    timeout_linger: float | None = timeouts(2.0, seconds(), "Reading on after a refusal, so that the client sees it.")
+    body_rate_minimum: int | None = limits(240, size("any rate"), "Slowest request body, in bytes per second: 408.")
+    body_rate_grace: float | None = timeouts(5.0, seconds("none"), "Request body: from when its rate counts.")
+    limit_request_line: int | None = limits(8192, size(), "Request line: 414.")
+    limit_request_field_size: int | None = limits(16_384, size(), "One header: 431.")
+    limit_request_head: int | None = limits(65_536, size(), "Whole request head: 431.")
+    limit_request_fields: int | None = limits(100, count(), "Headers of a request: 431.")
+    limit_request_body: int | None = limits(None, size(), "Request body: 413.")
+    limit_trailer_fields: int | None = limits(64, count(), "Trailers of a request.")
+    limit_trailer_size: int | None = limits(8192, size(), "All trailers of a request.")
+    limit_chunk_extension: int | None = limits(256, size(), "Extensions of one chunk.")
+    limit_chunk_extensions: int | None = limits(16_384, size(), "Chunk extensions of a whole body.")
+    limit_connections: int | None = limits(
+        connections_the_process_can_hold, count(), "Open connections; the oldest idle one makes room.",
+        "10000, or open files - 64",
+    )  # fmt: skip
+    limit_requests_per_connection: int | None = limits(10_000, count(), "Requests on one connection.")
+    body_high_water: int = buffers(65_536, size("", 1), "Unread request body above which reading pauses.")
+    write_high_water: int = buffers(65_536, size("", 1), "Unsent response above which send() waits.")
+    header_map: str = application(
+        "drop", Choice(("drop", "refuse", "keep")), "Request headers with an underscore in their name."
+    )
+
+    def __post_init__(self) -> None:
+        for setting in table():
+            try:
+                setattr(self, setting.name, setting.metadata["form"].check(getattr(self, setting.name)))
+            except ValueError as error:
+                raise ConfigError(f"{setting.name}: {error}") from None
+
+
+def table() -> list[Field[Any]]:
+    """The settings in order, each a dataclass field whose metadata holds form, meaning, subject and shown."""
+    return [entry for entry in fields(Settings) if entry.metadata]
+
+
+def default_text(setting: Field[Any]) -> str:
+    """A setting's default as help and documentation show it."""
+    if setting.metadata["shown"]:
+        return str(setting.metadata["shown"])
+    value = setting.default
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if value is None:
+        return getattr(setting.metadata["form"], "off", "") or "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) or "empty"
