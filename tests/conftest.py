@@ -1,0 +1,52 @@
+"""Fixtures of the outside-in tests; tests/serving.py is the server, tests/peer.py the client."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+FAILED = pytest.StashKey[bool]()
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+if TYPE_CHECKING:
+    from serving import Server
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module that asks for `server` runs once for each of its MODES, a list of (loop, task)."""
+    if "server" in metafunc.fixturenames:
+        chosen = getattr(metafunc.module, "MODES", [("uvloop", "auto"), ("asyncio", "auto")])
+        metafunc.parametrize("server", chosen, ids=["-".join(mode) for mode in chosen], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """One server for a module and a mode, made with the module's SETTINGS; each test sets its application."""
+    from serving import serve
+
+    loop, task = request.param
+    with serve(loop=loop, task=task, **getattr(request.module, "SETTINGS", {})) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After a test on a shared server: no call under way, no connection open, nothing in the log."""
+    yield
+    if "server" in request.fixturenames:
+        running: Server = request.getfixturevalue("server")
+        running.check(report=not request.node.stash.get(FAILED, False))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember a failure, so that what it left behind is cleared away without a second report."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
