@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "ext"))
 import vendor  # noqa: E402
 
-MODULES = ["drive", "output", "headers", "response", "exchange", "body", "http1", "edge"]
+MODULES = ["drive", "output", "headers", "head", "response", "exchange", "body", "http1", "edge"]
 
 MODES = set(filter(None, os.environ.get("PRONGHORN_BUILD", "").replace(" ", "").split(",")))
 if unknown := MODES - {"annotate", "trace", "asan", "debug"}:
@@ -61,7 +61,7 @@ def extension(name: str) -> Extension:
     tracing = [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
     return Extension(
         f"pronghorn._core.{name}",
-        sources=[f"src/pronghorn/_core/{name}.pyx", *(vendor.SOURCES if name == "http1" else [])],
+        sources=[f"src/pronghorn/_core/{name}.pyx", *(vendor.SOURCES if name == "head" else [])],
         depends=["setup.py", *vendor.HEADERS],
         include_dirs=[vendor.INCLUDE],
         define_macros=tracing if "trace" in MODES else [],

@@ -1,0 +1,61 @@
+"""The drive: runs `app(scope, receive, send)`.
+
+Most requests finish without ever waiting, so making an `asyncio.Task` for each is work thrown away. The drive steps
+the coroutine itself, while `asyncio.current_task()` is a `RequestTask`: an `asyncio.Task` that is allocated but not
+initialised. If the application waits, `Task.__init__` is called on that very object around a `Steps` coroutine, which
+first yields again what the application yielded. From then on it is an ordinary task; whoever looked at it before
+(time-outs, task groups, cancel scopes) holds the same object. See docs/architecture.md, "The lazy task".
+"""
+
+
+cdef class Call:
+    """What the drive needs of its caller: one call of the application. The exchange implements it."""
+    cdef object task            # the task that runs the call once it waits; else None
+
+    cdef void enter(self) noexcept                      # a step of a waiting application begins
+    cdef void leave(self) noexcept                      # it has ended: the application waits again, or is done
+    cdef void returned(self, object result) noexcept    # the application returned
+    cdef void raised(self, object error) noexcept       # the application raised
+
+
+cdef enum Mode:
+    LAZY                        # a RequestTask, initialised if the application waits
+    EAGER                       # asyncio.Task(eager_start=True), Python 3.12 and newer
+    TASK                        # loop.create_task()
+
+
+cdef enum Progress:
+    STARTING                    # the drive is inside the first step
+    HOLDING                     # what the first step yielded has to be yielded again
+    DELEGATING                  # the task drives the application's coroutine
+    ENDED
+
+
+cdef class Steps:
+    cdef Call call
+    cdef object coroutine       # the application's
+    cdef object yielded         # what it yielded last; None while it runs
+    cdef Progress progress
+
+    cdef bint resume(self, object value, object error) except -1
+
+
+cdef class Drive:
+    cdef readonly object loop
+    cdef readonly object context    # contextvars.Context that every call starts from a copy of
+    cdef Mode wanted
+    cdef Mode mode
+    cdef object spare           # a RequestTask nobody else holds, or None
+
+    # The call whose first step is under way; None otherwise.
+    cdef Call call
+    cdef object running         # its RequestTask
+    cdef object coroutine       # its coroutine
+    cdef object call_context    # its context
+    cdef Steps steps            # what its task was initialised around, if that had to be done already
+
+    cpdef refresh(self)
+    cdef void start(self, Call call, object app, object scope, object receive, object send) noexcept
+    cdef int step(self, Call call, object app, object scope, object receive, object send) except -1
+    cdef int spawn(self, Call call, object app, object scope, object receive, object send) except -1
+    cdef int initialise(self, object task, Steps steps, object context, bint now) except -1

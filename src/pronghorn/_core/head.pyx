@@ -1,0 +1,156 @@
+# The request head over llhttp (RFC 9112 sections 2, 3 and 5). See head.pxd.
+#
+# No lenient flag is ever set, and no exception can cross the callbacks: they touch no Python object, leave a status in
+# the struct and return an error code.
+
+from libc.stdlib cimport malloc
+from libc.string cimport memcpy, memset
+
+from .llhttp cimport *
+
+cdef llhttp_settings_t settings
+llhttp_settings_init(&settings)
+settings.on_url = on_target
+settings.on_header_field = on_name
+settings.on_header_value = on_value
+settings.on_headers_complete = on_head
+settings.on_message_complete = on_message
+
+# One str for each method, shared by all requests.
+cdef list method_names = [
+    (<bytes> llhttp_method_name(<llhttp_method_t> number)).decode() for number in range(<int> HTTP_QUERY + 1)
+]
+
+cdef enum:
+    UNLIMITED_FIELDS = 10000    # memory for spans there must be; a head of 64 KiB has no more than 16,384 anyway
+
+
+cdef inline int refuse(Head* head, uint16_t status) noexcept nogil:
+    head.status = status
+    return -1
+
+
+cdef int on_target(llhttp_t* parser, const char* at, size_t length) noexcept nogil:
+    cdef Head* head = <Head*> parser.data
+    if head.part != TARGET:
+        head.part = TARGET
+        head.target = <uint32_t> (at - head.base)
+        head.target_length = 0
+    head.target_length += <uint32_t> length
+    if head.limits.line and head.target_length > head.limits.line:
+        return refuse(head, 414)
+    return 0
+
+
+cdef int on_name(llhttp_t* parser, const char* at, size_t length) noexcept nogil:
+    cdef Head* head = <Head*> parser.data
+    cdef Span* span
+    if head.part != NAME:
+        head.part = NAME
+        if head.count == head.room:
+            return refuse(head, 431)
+        span = &head.spans[head.count]
+        head.count += 1
+        span.name = <uint32_t> (at - head.base)
+        span.name_length = span.value = span.value_length = 0
+    else:
+        span = &head.spans[head.count - 1]
+    span.name_length += <uint32_t> length
+    if head.limits.field and span.name_length > head.limits.field:
+        return refuse(head, 431)
+    return 0
+
+
+cdef int on_value(llhttp_t* parser, const char* at, size_t length) noexcept nogil:
+    cdef Head* head = <Head*> parser.data
+    cdef Span* span = &head.spans[head.count - 1]
+    if head.part != VALUE:
+        head.part = VALUE
+        span.value = <uint32_t> (at - head.base)
+    span.value_length += <uint32_t> length
+    if head.limits.field and span.name_length + span.value_length > head.limits.field:
+        return refuse(head, 431)
+    if head.limits.total and at + length - head.base > head.limits.total:
+        return refuse(head, 431)
+    return 0
+
+
+cdef int on_head(llhttp_t* parser) noexcept nogil:
+    cdef Head* head = <Head*> parser.data
+    head.flags = parser.flags
+    # Which upgrades there are is decided above; to llhttp the message is plain, and has no body.
+    parser.upgrade = 0
+    return 1
+
+
+cdef int on_message(llhttp_t* parser) noexcept nogil:
+    return HPE_PAUSED
+
+
+cdef Head* new_head(HeadLimits* limits) except NULL:
+    cdef uint32_t room = limits.fields if 0 < limits.fields < UNLIMITED_FIELDS else UNLIMITED_FIELDS
+    cdef Head* head = <Head*> malloc(sizeof(Head) + room * sizeof(Span))
+    if head is NULL:
+        raise MemoryError()
+    memset(head, 0, sizeof(Head))
+    head.limits = limits[0]
+    head.room = room
+    reset_head(head)
+    return head
+
+
+cdef Head* copy_head(Head* head) except NULL:
+    """A head that a connection keeps while the rest of it is on its way."""
+    cdef size_t size = sizeof(Head) + head.room * sizeof(Span)
+    cdef Head* copy = <Head*> malloc(size)
+    if copy is NULL:
+        raise MemoryError()
+    memcpy(copy, head, size)
+    copy.parser.data = copy
+    return copy
+
+
+cdef void reset_head(Head* head) noexcept nogil:
+    llhttp_init(&head.parser, HTTP_REQUEST, &settings)
+    head.parser.data = head
+    head.count = 0
+    head.target_length = 0
+    head.status = 0
+    head.part = NOTHING
+
+
+cdef Parsed run_head(Head* head, const char* data, size_t length, const char** rest) noexcept nogil:
+    """Parse `length` bytes at `data`, which lie in one piece with what came before, from `base` on. After COMPLETE,
+    `rest` is where the head ends."""
+    cdef llhttp_errno_t error = llhttp_execute(&head.parser, data, length)
+    if error == HPE_OK:
+        if head.limits.total and data + length - head.base > head.limits.total:
+            head.status = 431 if head.part != NOTHING else 400
+            return REFUSED
+        return PARTIAL
+    rest[0] = llhttp_get_error_pos(&head.parser)
+    if error == HPE_PAUSED:
+        return COMPLETE
+    if head.status == 0:
+        if error == HPE_INVALID_VERSION or error == HPE_PAUSED_H2_UPGRADE:
+            head.status = 505
+        elif error == HPE_INVALID_METHOD and names_a_method(head, data + length):
+            head.status = 501
+        else:
+            head.status = 400
+    return REFUSED
+
+
+cdef bint names_a_method(Head* head, const char* end) noexcept nogil:
+    """Whether the message starts with a word in capitals and a space: a method, but none that llhttp knows."""
+    cdef const char* at = head.base
+    while at < end and (at[0] == c'\r' or at[0] == c'\n'):
+        at += 1
+    start = at
+    while at < end and (c'A' <= at[0] <= c'Z' or at[0] == c'-' or at[0] == c'_'):
+        at += 1
+    return start < at < end and at[0] == c' '
+
+
+cdef object method_name(Head* head):
+    return method_names[head.parser.method]

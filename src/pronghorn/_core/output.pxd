@@ -1,0 +1,29 @@
+"""The gather buffer: one growable piece of memory that a loop's connections write their answers into.
+
+A connection that is being served (corked) leaves what it writes in the buffer, and the edge sends all of it with one
+system call. A connection written to from elsewhere meanwhile appends behind, sends its part and takes it back: the
+buffer is used as a stack, so it never needs a lock or a second one.
+"""
+
+from libc.string cimport memcpy
+
+
+cdef class Output:
+    cdef char* data             # owned; never NULL
+    cdef size_t size            # bytes in use
+    cdef size_t capacity        # bytes allocated
+
+    cdef int grow(self, size_t extra) except -1
+
+
+cdef inline char* reserve(Output out, size_t extra) except NULL:
+    """Room for `extra` more bytes; returns where they go. The caller adds what it used to `size`."""
+    if out.capacity - out.size < extra:
+        out.grow(extra)
+    return out.data + out.size
+
+
+cdef inline int append(Output out, const char* data, size_t length) except -1:
+    memcpy(reserve(out, length), data, length)
+    out.size += length
+    return 0

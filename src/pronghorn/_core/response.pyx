@@ -1,0 +1,227 @@
+# The response head (RFC 9112 section 4, RFC 9110 sections 5 and 15). See response.pxd.
+
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
+from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from libc.string cimport memcmp, memcpy
+
+from ..errors import MessageError
+
+from .output cimport append, reserve
+
+# Status lines from 100 to 599, ready to copy.
+cdef list status_lines = [None] * 600
+for _status in range(100, 600):
+    try:
+        _reason = HTTPStatus(_status).phrase
+    except ValueError:
+        _reason = ""
+    status_lines[_status] = b"HTTP/1.1 %d %s\r\n" % (_status, _reason.encode())
+
+# Lower-case form of each character that a field name may have (RFC 9110 section 5.6.2, token), 0 for the others.
+cdef unsigned char[256] TOKEN
+for _octet in range(256):
+    _character = chr(_octet)
+    TOKEN[_octet] = 0
+    if _octet < 128 and (_character.isalnum() or _character in "!#$%&'*+-.^_`|~"):
+        TOKEN[_octet] = ord(_character.lower())
+
+
+cdef int write_status(Output out, int status) except -1:
+    line = <object> PyList_GET_ITEM(status_lines, status)
+    return append(out, PyBytes_AS_STRING(line), PyBytes_GET_SIZE(line))
+
+
+cdef inline bint printable(const unsigned char* text, Py_ssize_t length) noexcept nogil:
+    """Whether a field value has no control characters but tabs (RFC 9110 section 5.5). Plain, so that it vectorises."""
+    cdef Py_ssize_t i
+    cdef unsigned char bad = 0
+    for i in range(length):
+        bad |= (text[i] < 0x20) & (text[i] != 9)
+        bad |= text[i] == 0x7f
+    return bad == 0
+
+
+cdef int64_t parse_length(const char* text, Py_ssize_t length) noexcept nogil:
+    """A Content-Length value: digits alone, below 2^63; -1 for anything else."""
+    cdef int64_t number = 0
+    cdef Py_ssize_t i
+    if length == 0 or length > 18:
+        return -1
+    for i in range(length):
+        if not c'0' <= text[i] <= c'9':
+            return -1
+        number = number * 10 + (text[i] - c'0')
+    return number
+
+
+cdef int refuse(str message, str rule) except -1:
+    raise MessageError(f"'{message}': {rule}")
+
+
+cdef int write_headers(Output out, object headers, Declared* declared, str message) except -1:
+    """Append the application's headers, names in lower case; raises MessageError and leaves `out` for the caller to
+    cut back. Hop-by-hop lines are the server's: Connection is read, Transfer-Encoding ignored, neither is copied."""
+    cdef Py_ssize_t i, count, name_length, value_length
+    cdef const unsigned char* source
+    cdef char* line
+    cdef char* target
+    cdef unsigned char octet, good
+    cdef object pair, name, value
+
+    declared.content_length = -1
+    declared.close = declared.date = declared.server = False
+    if not PyList_CheckExact(headers):
+        headers = as_list(headers, message)
+    count = PyList_GET_SIZE(headers)
+    for i in range(count):
+        pair = <object> PyList_GET_ITEM(headers, i)
+        if not PyTuple_CheckExact(pair):
+            pair = as_pair(pair, message)
+        elif PyTuple_GET_SIZE(pair) != 2:
+            refuse(message, "each of the 'headers' must be a pair of name and value")
+        name = <object> PyTuple_GET_ITEM(pair, 0)
+        value = <object> PyTuple_GET_ITEM(pair, 1)
+        if not (PyBytes_Check(name) and PyBytes_Check(value)):
+            refuse(message, f"header names and values must be bytes, not {name!r}: {value!r}"[:200])
+
+        name_length = PyBytes_GET_SIZE(name)
+        value_length = PyBytes_GET_SIZE(value)
+        line = target = reserve(out, name_length + value_length + 4)
+        source = <const unsigned char*> PyBytes_AS_STRING(name)
+        good = name_length > 0
+        for j in range(name_length):
+            octet = TOKEN[source[j]]
+            good &= octet != 0
+            target[j] = <char> octet
+        if not good:
+            refuse(message, f"invalid HTTP header name {name!r}"[:200])
+        source = <const unsigned char*> PyBytes_AS_STRING(value)
+        if not printable(source, value_length):
+            refuse(message, f"invalid HTTP header value in {name!r}: control characters are not allowed"[:200])
+
+        if name_length == 14:
+            if memcmp(line, b"content-length", 14) == 0:
+                if declared.content_length >= 0:
+                    refuse(message, "more than one content-length header")
+                declared.content_length = parse_length(<const char*> source, value_length)
+                if declared.content_length < 0:
+                    refuse(message, f"content-length must be decimal digits, not {value!r}"[:200])
+        elif name_length == 4:
+            if memcmp(line, b"date", 4) == 0:
+                declared.date = True
+        elif name_length == 6:
+            if memcmp(line, b"server", 6) == 0:
+                declared.server = True
+        elif name_length == 10:
+            if memcmp(line, b"connection", 10) == 0:
+                if b"close" in [token.strip() for token in value.lower().split(b",")]:
+                    declared.close = True
+                continue
+        elif name_length == 17:
+            if memcmp(line, b"transfer-encoding", 17) == 0:
+                continue
+
+        target += name_length
+        target[0] = c':'
+        target[1] = c' '
+        memcpy(target + 2, source, value_length)
+        target += 2 + value_length
+        target[0] = c'\r'
+        target[1] = c'\n'
+        out.size += name_length + value_length + 4
+    return 0
+
+
+cdef list as_list(object headers, str message):
+    try:
+        return list(headers)
+    except TypeError:
+        refuse(message, f"'headers' must be an iterable of pairs, not {type(headers).__name__}")
+
+
+cdef tuple as_pair(object pair, str message):
+    try:
+        pair = tuple(pair)
+    except TypeError:
+        pair = ()
+    if len(pair) != 2:
+        refuse(message, "each of the 'headers' must be a pair of name and value")
+    return pair
+
+
+cdef int write_length(Output out, size_t length) except -1:
+    """Append a content-length line."""
+    cdef char digits[20]
+    cdef int at = 20
+    while True:
+        at -= 1
+        digits[at] = <char> (c'0' + length % 10)
+        length //= 10
+        if length == 0:
+            break
+    append(out, b"content-length: ", 16)
+    append(out, digits + at, 20 - at)
+    return append(out, b"\r\n", 2)
+
+
+cdef int write_chunk_size(Output out, size_t length) except -1:
+    """Append the line before a chunk (RFC 9112 section 7.1)."""
+    cdef char digits[18]
+    cdef int at = 16
+    digits[16] = c'\r'
+    digits[17] = c'\n'
+    while True:
+        at -= 1
+        digits[at] = (<const char*> b"0123456789abcdef")[length & 15]
+        length >>= 4
+        if length == 0:
+            break
+    return append(out, digits + at, 18 - at)
+
+
+cdef class Defaults:
+    """date, server: whether those lines are wanted. headers: list of (name, value) bytes, already checked."""
+
+    def __init__(self, bint date, bint server, headers):
+        self.with_date = date
+        self.server = b"server: pronghorn\r\n" if server else b""
+        self.extra = b"".join(b"%s: %s\r\n" % (name.lower(), value) for name, value in headers)
+        if any(name.lower() == b"server" for name, _ in headers):
+            self.server = b""
+        if any(name.lower() == b"date" for name, _ in headers):
+            self.with_date = False
+        self.second = -1
+        self.refresh()
+
+    cpdef refresh(self):
+        cdef long second = int(time.time())
+        if second != self.second:
+            self.second = second
+            self.date = b"date: %s\r\n" % formatdate(second, usegmt=True).encode() if self.with_date else b""
+            self.block = self.date + self.server + self.extra
+
+    cdef int write(self, Output out, Declared* declared) except -1:
+        """Append the lines, but not those that the application sends itself."""
+        if not declared.date and not declared.server:
+            return append(out, PyBytes_AS_STRING(self.block), PyBytes_GET_SIZE(self.block))
+        if not declared.date:
+            append(out, PyBytes_AS_STRING(self.date), PyBytes_GET_SIZE(self.date))
+        if not declared.server:
+            append(out, PyBytes_AS_STRING(self.server), PyBytes_GET_SIZE(self.server))
+        return append(out, PyBytes_AS_STRING(self.extra), PyBytes_GET_SIZE(self.extra))
+
+
+def render(int status, headers, Defaults defaults) -> bytes:
+    """A response head as bytes, without the framing lines and the empty line; for tests and measurements."""
+    cdef Output out = Output()
+    cdef Declared declared
+    write_status(out, status)
+    write_headers(out, headers, &declared, "http.response.start")
+    defaults.write(out, &declared)
+    return out.take()
