@@ -1,0 +1,118 @@
+"""The exchange: one request and its response as ASGI sees them, whatever the wire below.
+
+Every rule of the ASGI specification about HTTP messages stands here: the scope, what receive() may return when, what
+send() takes in which order and with which keys. The two sides have a state each:
+
+    request     ARRIVING --all of it is here--> ARRIVED --its end was received--> DELIVERED
+    response    AWAITED --http.response.start--> STARTED --last http.response.body--> COMPLETE
+                AWAITED, STARTED --the connection is lost--> LOST
+
+An exchange outlives its connection when the application works on after the response, and serves again when the
+application has kept nothing of it.
+"""
+
+from libc.stdint cimport int64_t
+
+from .drive cimport Call, Drive
+
+
+cdef enum Request:
+    ARRIVING
+    ARRIVED
+    DELIVERED
+
+
+cdef enum Response:
+    AWAITED
+    STARTED
+    COMPLETE
+    LOST
+
+
+cdef class Wire:
+    """What an exchange needs of the wire below it. HTTP/1 implements it."""
+    cdef bint writable          # below the write high-water mark
+
+    cdef void cork(self) noexcept                       # the application runs: gather what it sends
+    cdef void uncork(self) noexcept                     # it waits or has returned: on the way with it
+    cdef int write_head(self, int status, object headers, bint bodiless, int64_t* length) except -1
+    cdef int write_body(self, bytes body, bint last) except -1
+    cdef void body_wanted(self) noexcept                # receive() waits for more of the body
+    cdef void body_taken(self) noexcept                 # the application took what had arrived
+    cdef void completed(self) noexcept                  # the response is complete
+    cdef void failed(self, bint started) noexcept       # it never will be: 500, or an abort if it has started
+
+
+cdef class Application:
+    """What all exchanges of a server share."""
+    cdef readonly object app
+    cdef readonly Drive drive
+    cdef readonly object state          # lifespan state, copied into each scope
+    cdef object access                  # callable(client, method, path, version, status), or None
+    cdef object error                   # logging.Logger
+    cdef object on_limit                # called once, when `limit` responses are complete
+    cdef readonly size_t limit          # 0: none
+    cdef readonly size_t total          # responses completed
+    cdef readonly size_t active         # calls of the application that have not ended
+    cdef readonly set waiting           # the exchanges among them whose application has waited
+    cdef list pool                      # exchanges to use again
+    cdef bint cancelling                # the server cancels what still runs
+    cdef str root_path
+
+    cpdef dict template(self, object server, str scheme)
+    cdef Exchange begin(self, Wire wire, dict template, object client, object method, object path, object raw_path,
+                        object query, list headers, bint old, bint bodiless)
+    cdef int count(self) except -1
+
+
+cdef class Exchange(Call):
+    cdef Application application
+    cdef Wire wire              # None once the response is complete or the connection lost
+    cdef dict scope
+    cdef object receive_call    # the callables given to the application, made once for each exchange
+    cdef object send_call
+    cdef Receive spare          # the awaitable of the last receive()
+
+    cdef Request request
+    cdef Response response
+    cdef bint bodiless          # HEAD: the response has no body
+    cdef bint gone              # tell the application http.disconnect
+    cdef bint ended             # the application has returned or raised
+    cdef int64_t length         # bytes that content-length still promises, -1 without one
+
+    cdef bytes body             # what has arrived of the body, or None
+    cdef bytearray more         # and what arrived behind it, or None
+    cdef readonly size_t buffered
+    cdef object waiters         # None, a future, or a list of futures: receive() and send() calls that wait
+
+    # From the wire.
+    cdef int feed(self, const char* data, size_t length) except -1
+    cdef void arrived(self, bint all) noexcept
+    cdef void run(self) noexcept
+    cdef void disconnect(self) noexcept
+    cdef void lost(self) noexcept
+    cdef void wake(self) noexcept
+
+    cdef object message(self)
+    cdef object future(self)
+    cdef bytes take(self)
+    cdef int process(self, object message) except -1
+    cdef int start_response(self, dict message) except -1
+    cdef int send_body(self, dict message) except -1
+    cdef int unexpected(self, object kind) except -1
+    cdef void end(self) noexcept
+    cdef void recycle(self, Py_ssize_t references) noexcept
+
+
+cdef class Waiting:
+    """An awaitable that waits on the exchange until it has an answer."""
+    cdef Exchange exchange
+    cdef object pending         # the future it waits for, or None
+    cdef object result          # of the last step
+
+    cdef object answer(self)    # the value to return, or None to wait
+    cdef bint resume(self) except -1
+
+
+cdef class Receive(Waiting):
+    pass

@@ -1,0 +1,567 @@
+# cython: binding=False
+# One request and its response. See exchange.pxd.
+
+import sys
+from asyncio import CancelledError
+
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyByteArray_Resize
+from cpython.bytes cimport PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_SetItem
+from cpython.object cimport PyObject
+from libc.string cimport memcpy
+
+from ..calling import make_receive
+from ..errors import ClientDisconnected, MessageError
+
+cdef extern from *:
+    """
+    /* Up to 3.11 `await` asks an awaitable's am_send slot, which returns a value without a StopIteration around it.
+       Cython has no way to fill that slot of a class. */
+    typedef PySendResult (*send_function)(PyObject *, PyObject *, PyObject **);
+
+    static void set_am_send(PyObject *type, send_function function)
+    {
+    #if PY_VERSION_HEX < 0x030C0000
+        ((PyTypeObject *)type)->tp_as_async->am_send = function;
+    #endif
+    }
+    """
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
+    ctypedef PySendResult (*send_function)(PyObject*, PyObject*, PyObject**) except PYGEN_ERROR
+    void set_am_send(object type, send_function function)
+
+cdef extern from "Python.h":
+    void Py_INCREF(object o)
+    Py_ssize_t Py_REFCNT(object o)
+
+# From 3.12 on the interpreter runs a Python coroutine inline, and wraps what other awaitables return in a
+# StopIteration: there receive() is a Python function, elsewhere it is a method that returns an awaitable.
+cdef bint PYTHON_RECEIVE = sys.version_info >= (3, 12)
+
+cdef enum:
+    POOL = 128                  # idle exchanges kept: as many as are likely to run at once
+
+
+cdef class Wire:
+
+    cdef void cork(self) noexcept:
+        pass
+
+    cdef void uncork(self) noexcept:
+        pass
+
+    cdef int write_head(self, int status, object headers, bint bodiless, int64_t* length) except -1:
+        raise NotImplementedError
+
+    cdef int write_body(self, bytes body, bint last) except -1:
+        raise NotImplementedError
+
+    cdef void body_wanted(self) noexcept:
+        pass
+
+    cdef void body_taken(self) noexcept:
+        pass
+
+    cdef void completed(self) noexcept:
+        pass
+
+    cdef void failed(self, bint started) noexcept:
+        pass
+
+
+cdef class Application:
+
+    def __init__(self, app, Drive drive, *, state, str root_path="", access=None, error=None, on_limit=None,
+                 size_t limit=0):
+        self.app = app
+        self.drive = drive
+        self.state = state
+        self.root_path = root_path
+        self.access = access
+        self.error = error
+        self.on_limit = on_limit
+        self.limit = limit
+        self.waiting = set()
+        self.pool = []
+
+    cpdef dict template(self, object server, str scheme):
+        """The scope of a listener's requests, with every key in place: copying a dictionary and overwriting values
+        costs a quarter of what building it does."""
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.5"},
+            "http_version": "1.1",
+            "server": server,
+            "client": None,
+            "scheme": scheme,
+            "root_path": self.root_path,
+            "headers": None,
+            "state": None,
+            "method": "GET",
+            "path": "/",
+            "raw_path": b"/",
+            "query_string": b"",
+            "extensions": None,
+        }
+
+    cdef Exchange begin(self, Wire wire, dict template, object client, object method, object path, object raw_path,
+                        object query, list headers, bint old, bint bodiless):
+        """An exchange for a request whose head is here; `old` is HTTP/1.0."""
+        cdef Exchange exchange
+        cdef dict scope
+        if self.pool:
+            exchange = <Exchange> self.pool.pop()
+        else:
+            exchange = Exchange.__new__(Exchange, self)
+        exchange.wire = wire
+        exchange.request = ARRIVING
+        exchange.response = AWAITED
+        exchange.gone = exchange.ended = False
+        exchange.bodiless = bodiless
+        exchange.length = -1
+        scope = PyDict_Copy(template)
+        # What an application may write to is its own: a change must not show in another request.
+        PyDict_SetItem(scope, "asgi", PyDict_Copy(<dict> scope["asgi"]))
+        PyDict_SetItem(scope, "extensions", {})
+        PyDict_SetItem(scope, "state", self.state.copy())
+        if old:
+            PyDict_SetItem(scope, "http_version", "1.0")
+        PyDict_SetItem(scope, "client", client)
+        PyDict_SetItem(scope, "headers", headers)
+        PyDict_SetItem(scope, "method", method)
+        PyDict_SetItem(scope, "path", path)
+        PyDict_SetItem(scope, "raw_path", raw_path)
+        PyDict_SetItem(scope, "query_string", query)
+        exchange.scope = scope
+        self.active += 1
+        return exchange
+
+    cdef int count(self) except -1:
+        """A response is complete."""
+        self.total += 1
+        if self.total == self.limit and self.on_limit is not None:
+            self.on_limit()
+        return 0
+
+    def disconnect(self):
+        """Tell every application that still runs that its client is to be thought of as gone."""
+        for exchange in list(self.waiting):
+            (<Exchange> exchange).disconnect()
+
+    def cancel(self, message=None) -> int:
+        """Cancel what still runs; returns how many."""
+        self.cancelling = True
+        cancelled = 0
+        for exchange in list(self.waiting):
+            task = (<Exchange> exchange).task
+            if task is not None:
+                task.cancel(message)
+                cancelled += 1
+        return cancelled
+
+
+cdef class Exchange(Call):
+
+    def __cinit__(self, Application application):
+        self.application = application
+        self.send_call = self.send
+        self.receive_call = make_receive(self.next_message, self.next_change) if PYTHON_RECEIVE else self.receive
+
+    # From the wire.
+
+    cdef int feed(self, const char* data, size_t length) except -1:
+        """Body bytes, in the wire's memory."""
+        cdef Py_ssize_t size
+        if self.body is None:
+            self.body = PyBytes_FromStringAndSize(data, length)
+        else:
+            if self.more is None:
+                self.more = bytearray()
+            size = PyByteArray_GET_SIZE(self.more)
+            PyByteArray_Resize(self.more, size + length)
+            memcpy(PyByteArray_AS_STRING(self.more) + size, data, length)
+        self.buffered += length
+        return 0
+
+    cdef void arrived(self, bint all) noexcept:
+        """Body bytes have been fed, or (`all`) its end has come."""
+        if all:
+            self.request = ARRIVED
+        if self.waiters is not None:
+            self.wake()
+
+    cdef void run(self) noexcept:
+        """Call the application."""
+        self.application.drive.start(self, self.application.app, self.scope, self.receive_call, self.send_call)
+        if not self.ended:
+            self.application.waiting.add(self)
+        elif self.wire is None:
+            self.recycle(1)
+
+    cdef void disconnect(self) noexcept:
+        """The client will not read the response, or is to be thought of so."""
+        self.gone = True
+        self.wake()
+
+    cdef void lost(self) noexcept:
+        """The connection is gone."""
+        self.wire = None
+        if self.response < COMPLETE:
+            self.response = LOST
+        self.gone = True
+        self.wake()
+
+    cdef void wake(self) noexcept:
+        waiters = self.waiters
+        if waiters is None:
+            return
+        self.waiters = None
+        if type(waiters) is list:
+            for future in <list> waiters:
+                if not future.done():
+                    future.set_result(None)
+        elif not waiters.done():
+            waiters.set_result(None)
+
+    # From the drive.
+
+    cdef void enter(self) noexcept:
+        if self.wire is not None:
+            self.wire.cork()
+
+    cdef void leave(self) noexcept:
+        if self.wire is not None:
+            self.wire.uncork()
+
+    cdef void returned(self, object result) noexcept:
+        if result is not None:
+            self.application.error.error("ASGI callable should return None, but returned '%s'.", result)
+        if self.response == AWAITED:
+            self.application.error.error("ASGI callable returned without starting response.")
+            self.wire.failed(False)
+        elif self.response == STARTED:
+            self.application.error.error("ASGI callable returned without completing response.")
+            self.wire.failed(True)
+        self.end()
+
+    cdef void raised(self, object error) noexcept:
+        quiet = (self.response == LOST and is_disconnect(error)) or (self.application.cancelling and isinstance(error, CancelledError))
+        if not quiet:
+            self.application.error.error("Exception in ASGI application\n", exc_info=error)
+        if self.response == AWAITED:
+            self.wire.failed(False)
+        elif self.response == STARTED:
+            self.wire.failed(True)
+        self.end()
+
+    cdef void end(self) noexcept:
+        """The application has ended, one way or the other."""
+        self.ended = True
+        self.application.active -= 1
+        if self in self.application.waiting:
+            self.application.waiting.discard(self)
+
+    cdef void recycle(self, Py_ssize_t references) noexcept:
+        """Serve again, if the application kept neither callable: `references` are ours."""
+        if Py_REFCNT(self.send_call) != references or Py_REFCNT(self.receive_call) != references \
+                or self.waiters is not None or len(self.application.pool) >= POOL:
+            return
+        self.scope = None
+        self.body = None
+        self.more = None
+        self.buffered = 0
+        self.application.pool.append(self)
+
+    # receive()
+
+    def receive(self):
+        """The ASGI receive callable, where it is not the Python function around next_message()."""
+        cdef Receive awaitable = self.spare
+        # The last one serves again when nobody holds it: ours, and the local one, are the only references.
+        if awaitable is None or Py_REFCNT(awaitable) != 2:
+            awaitable = self.spare = Receive.__new__(Receive)
+        awaitable.exchange = self
+        return awaitable
+
+    def next_message(self):
+        """The message that receive() returns now, or None if it has to wait."""
+        return self.message()
+
+    def next_change(self):
+        """A future that is done when there may be another message."""
+        return self.future()
+
+    cdef object message(self):
+        if self.response == COMPLETE:
+            return {"type": "http.disconnect"}
+        if self.request == ARRIVED:
+            self.request = DELIVERED
+            if self.buffered == 0:
+                return {"type": "http.request", "body": b"", "more_body": False}
+            return {"type": "http.request", "body": self.take(), "more_body": False}
+        if self.gone:
+            return {"type": "http.disconnect"}
+        if self.request == ARRIVING:
+            if self.buffered:
+                body = self.take()
+                self.wire.body_taken()
+                return {"type": "http.request", "body": body, "more_body": True}
+            self.wire.body_wanted()
+        return None
+
+    cdef bytes take(self):
+        """What has arrived of the body since the last call."""
+        cdef bytes body = self.body
+        if self.more is not None:
+            body += self.more
+            self.more = None
+        self.body = None
+        self.buffered = 0
+        return body
+
+    cdef object future(self):
+        """A new future that the next wake() completes."""
+        future = self.application.drive.loop.create_future()
+        if self.waiters is None or (type(self.waiters) is not list and self.waiters.done()):
+            self.waiters = future
+        elif type(self.waiters) is list:
+            self.waiters = [other for other in self.waiters if not other.done()]
+            self.waiters.append(future)
+        else:
+            self.waiters = [self.waiters, future]
+        return future
+
+    # send()
+
+    def send(self, message):
+        """The ASGI send callable. What it does, it does when it is called; errors are raised where it is awaited."""
+        try:
+            self.process(message)
+        except BaseException as error:
+            return Failed.__new__(Failed, error)
+        if self.wire is None or self.wire.writable:
+            return DONE
+        drain = Drain.__new__(Drain)
+        (<Drain> drain).exchange = self
+        return drain
+
+    cdef int process(self, object message) except -1:
+        cdef PyObject* kind
+        if type(message) is not dict:
+            try:
+                message = dict(message)
+            except (TypeError, ValueError):
+                raise MessageError(f"an ASGI message must be a dict, not {type(message).__name__}") from None
+        kind = PyDict_GetItem(message, "type")
+        if kind is NULL:
+            raise MessageError("an ASGI message must have a 'type'")
+        if self.response == LOST:
+            raise ClientDisconnected("the client has gone")
+        if self.response == STARTED and <object> kind == "http.response.body":
+            return self.send_body(message)
+        if self.response == AWAITED and <object> kind == "http.response.start":
+            return self.start_response(message)
+        return self.unexpected(<object> kind)
+
+    cdef int unexpected(self, object kind) except -1:
+        if self.response == COMPLETE:
+            raise MessageError(f"Unexpected ASGI message '{kind}' sent, after response already completed.")
+        expected = "http.response.start" if self.response == AWAITED else "http.response.body"
+        raise MessageError(f"Expected ASGI message '{expected}', but got '{kind}'.")
+
+    cdef int start_response(self, dict message) except -1:
+        cdef PyObject* entry = PyDict_GetItem(message, "status")
+        cdef PyObject* headers = PyDict_GetItem(message, "headers")
+        cdef int status
+        if entry is NULL:
+            raise MessageError("'http.response.start': 'status' is missing")
+        if not isinstance(<object> entry, int):
+            raise MessageError(f"'http.response.start': 'status' must be an int, not {type(<object> entry).__name__}")
+        if not 200 <= <object> entry <= 599:
+            raise MessageError(f"'http.response.start': 'status' must be from 200 to 599, not {<object> entry}")
+        status = <object> entry
+        self.bodiless = self.bodiless or status == 204 or status == 304
+        self.wire.write_head(status, () if headers is NULL else <object> headers, self.bodiless, &self.length)
+        self.response = STARTED
+        if self.application.access is not None:
+            self.log(status)
+        return 0
+
+    def log(self, int status):
+        """The access line, as uvicorn gives it to its logger."""
+        scope = self.scope
+        client = scope["client"]
+        path = scope["raw_path"].decode("ascii")
+        if scope["query_string"]:
+            path = f"{path}?{scope['query_string'].decode('ascii')}"
+        self.application.access(
+            f"{client[0]}:{client[1]}" if client else "", scope["method"], path, scope["http_version"], status
+        )
+
+    cdef int send_body(self, dict message) except -1:
+        cdef PyObject* entry = PyDict_GetItem(message, "body")
+        cdef PyObject* more = PyDict_GetItem(message, "more_body")
+        cdef bint last = more is NULL or not <object> more
+        cdef Wire wire = self.wire
+        cdef bytes body
+        cdef Py_ssize_t size
+        if entry is NULL:
+            body = b""
+        elif type(<object> entry) is bytes:
+            body = <bytes> entry
+        elif isinstance(<object> entry, (bytes, bytearray, memoryview)):
+            body = bytes(<object> entry)
+        else:
+            raise MessageError(f"'http.response.body': 'body' must be bytes, not {type(<object> entry).__name__}")
+        size = PyBytes_GET_SIZE(body)
+        if self.bodiless:
+            body = b""
+        elif self.length >= 0:
+            if size > self.length:
+                raise MessageError("Response content longer than Content-Length")
+            if last and size < self.length:
+                raise MessageError("Response content shorter than Content-Length")
+            self.length -= size
+        wire.write_body(body, last)
+        if last:
+            self.response = COMPLETE
+            self.wire = None
+            wire.completed()
+            self.application.count()
+            self.wake()
+        return 0
+
+
+def is_disconnect(error) -> bool:
+    """Whether an exception is, or comes from, the ClientDisconnected that send() raised: that is not an error."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, ClientDisconnected):
+            return True
+        if isinstance(error, BaseExceptionGroup):
+            return all(is_disconnect(part) for part in error.exceptions)
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
+
+
+# Awaitables. They have what asyncio and anyio ask of a coroutine, so that they can be made tasks of.
+
+cdef class Done:
+    """What send() returns when there is nothing to wait for. It has no state: one serves everybody."""
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise StopIteration
+
+    def send(self, value):
+        raise StopIteration
+
+    def throw(self, kind, value=None, traceback=None):
+        raise thrown(kind, value)
+
+    def close(self):
+        pass
+
+
+cdef Done DONE = Done()
+
+
+cdef object thrown(object kind, object value):
+    """The exception that a call of throw() means."""
+    if isinstance(kind, type):
+        return kind() if value is None else value if isinstance(value, BaseException) else kind(value)
+    return kind
+
+
+cdef class Failed(Done):
+    """What send() returns when the message was refused: raises where it is awaited."""
+    cdef object error
+
+    def __cinit__(self, error):
+        self.error = error
+
+    def __next__(self):
+        raise self.error
+
+    def send(self, value):
+        raise self.error
+
+
+cdef class Waiting:
+
+    cdef object answer(self):
+        raise NotImplementedError
+
+    cdef bint resume(self) except -1:
+        """One step. True: `result` is a future to wait for. False: it is the answer."""
+        if self.pending is not None:
+            future = self.pending
+            self.pending = None
+            future.result()
+        answer = self.answer()
+        if answer is not None:
+            self.result = answer
+            return False
+        self.pending = self.result = self.exchange.future()
+        self.pending._asyncio_future_blocking = True
+        return True
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.resume():
+            return self.result
+        raise StopIteration(self.result)
+
+    def send(self, value):
+        return self.__next__()
+
+    def throw(self, kind, value=None, traceback=None):
+        self.pending = None
+        raise thrown(kind, value)
+
+    def close(self):
+        self.pending = None
+
+
+cdef class Receive(Waiting):
+    """What receive() returns."""
+
+    cdef object answer(self):
+        return self.exchange.message()
+
+
+cdef class Drain(Waiting):
+    """What send() returns above the write high-water mark. Its answer means nothing."""
+
+    cdef object answer(self):
+        return False if self.exchange.wire is None or self.exchange.wire.writable else None
+
+    def __next__(self):
+        if self.resume():
+            return self.result
+        raise StopIteration
+
+
+cdef PySendResult receive_am_send(PyObject* receive, PyObject* value, PyObject** result) except PYGEN_ERROR:
+    waits = (<Receive> receive).resume()
+    Py_INCREF((<Receive> receive).result)
+    result[0] = <PyObject*> (<Receive> receive).result
+    (<Receive> receive).result = None
+    return PYGEN_NEXT if waits else PYGEN_RETURN
+
+
+set_am_send(Receive, receive_am_send)
