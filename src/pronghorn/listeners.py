@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
@@ -9,9 +10,9 @@ import select
 import socket
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pronghorn.errors import StartupError
 
@@ -62,6 +63,15 @@ class Listener:
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
         return any(event & select.POLLIN for _, event in poll.poll(0))
+
+    async def serve(
+        self, loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.BaseProtocol], backlog: int
+    ) -> asyncio.AbstractServer:
+        """Listen, and make a protocol for each connection."""
+        if self.socket.family != UNIX:
+            return await loop.create_server(factory, sock=self.socket, backlog=backlog)
+        ours: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+        return await loop.create_unix_server(factory, sock=self.socket, backlog=backlog, **ours)
 
     def close(self) -> None:
         """Close the socket and remove its path, unless another server has put its own socket there meanwhile."""

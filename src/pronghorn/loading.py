@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import logging
-import traceback
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from pronghorn.errors import ConfigError
 
-__all__ = ["load", "print_foreign_traceback"]
+__all__ = ["foreign_traceback", "load"]
 
 logger = logging.getLogger("pronghorn.error")
 HERE = str(Path(__file__).parent)
@@ -66,12 +65,12 @@ def accepts(function: Any, arguments: int) -> bool:
     return True
 
 
-def print_foreign_traceback(error: BaseException) -> None:
-    """Print an exception's traceback from the first frame that is not the server's, nor the import machinery's."""
-    frames: TracebackType | None = error.__traceback__
+def foreign_traceback(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+    """An exception to log, its traceback without the server's own frames and those of the import machinery."""
+    frames = error.__traceback__
     while frames is not None and is_ours(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
-    traceback.print_exception(type(error), error, frames)
+    return type(error), error.with_traceback(frames), frames
 
 
 def is_ours(filename: str) -> bool:

@@ -17,3 +17,4 @@ async def first(limit: float | None, *waits: Coroutine[Any, Any, Any]) -> None:
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.wait(tasks)

@@ -1,0 +1,261 @@
+"""One server in one event loop: start, serve, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType, TracebackType
+from typing import Any
+
+from pronghorn import listeners, logs, stopping
+from pronghorn.config import Config
+from pronghorn.errors import ConfigError, StartupError
+from pronghorn.lifespan import Lifespan
+from pronghorn.listeners import Listener
+from pronghorn.loading import foreign_traceback
+
+__all__ = ["HANDLED_SIGNALS", "STARTUP_FAILURE", "Server", "run", "run_until_stopped"]
+
+logger = logging.getLogger("pronghorn.error")
+
+STARTUP_FAILURE = 3  # a supervisor does not try again after it
+HANDLED_SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if sys.platform == "win32":
+    HANDLED_SIGNALS.append(signal.SIGBREAK)
+
+
+class Server:
+    """Serves the application of a `Config`.
+
+    ``run()`` makes its own event loop, ``await serve()`` uses the running one, and ``async with Server(config)``
+    serves while its block runs. Only the first two listen to signals.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.started = False
+        self.failure: StartupError | None = None
+        self.servers: list[asyncio.AbstractServer] = []
+        self.connections: Any = None
+        self.when_finished: Callable[[], None] | None = None
+        self._should_exit = self._force_exit = False
+        self._raise_signals_again = True
+        self._captured_signals: list[int] = []
+        self._listeners: list[Listener] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._begin()
+
+    @property
+    def should_exit(self) -> bool:
+        """Set it, from any thread or from a signal handler, to stop gracefully."""
+        return self._should_exit
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        self._should_exit = value
+        self._wake()
+
+    @property
+    def force_exit(self) -> bool:
+        """Set it, from any thread or from a signal handler, to cut a graceful stop short."""
+        return self._force_exit
+
+    @force_exit.setter
+    def force_exit(self, value: bool) -> None:
+        self._force_exit = value
+        self._wake()
+
+    @property
+    def port(self) -> int | None:
+        """The TCP port it listens on, also when port 0 was asked for; None before start-up and on a unix socket."""
+        return next((listener.port for listener in self._listeners if listener.port), None)
+
+    def run(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        """Serve in an event loop of its own until stopped. A signal that stopped it counts as dealt with."""
+        self._raise_signals_again = False
+        with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
+            runner.run(self.serve(sockets))
+
+    async def serve(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        """Serve in the running event loop until stopped.
+
+        A start-up that fails is logged and leaves ``started`` False and the reason in ``failure``. A signal that
+        stopped the server is raised again for whoever else waits for it, as uvicorn does.
+        """
+        with self.capture_signals():
+            await self._serve(sockets)
+
+    async def __aenter__(self) -> Server:
+        await self._start(None)
+        if self.failure is not None:
+            await self.shutdown()
+            raise self.failure
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.should_exit = True
+        await self.shutdown()
+
+    async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        """Bind, start the application, then listen; StartupError when one of them fails."""
+        self._listeners = listeners.adopt(sockets) if sockets else listeners.bind(self.config)
+        logger.info("Started server process [%d]", os.getpid())
+        await self.lifespan.startup(self._stop)
+        if self._stop.is_set():
+            return
+        # Connections, and so requests, start from the context that the loop's callbacks are registered in.
+        context = self.lifespan.context.copy()
+        await asyncio.get_running_loop().create_task(self._listen(), context=context)
+        self.started = True
+        for name in dict.fromkeys(listener.name for listener in self._listeners):
+            logger.info("Pronghorn running on %s (Press CTRL+C to quit)", name)
+
+    async def main_loop(self) -> None:
+        """Wait until the server shall stop."""
+        await self._stop.wait()
+
+    async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        """Stop gracefully; nothing is left open or running when it returns."""
+        if self.servers:
+            logger.info("Shutting down")
+            await stopping.empty_backlog(self._listeners, self._force)
+        for server in self.servers:
+            server.close()
+        for listener in self._listeners:
+            listener.close()
+        for sock in sockets or ():
+            sock.close()
+        self.servers, self._listeners = [], []
+        if self.connections is not None:
+            await stopping.close_connections(self.connections, self.config.timeout_graceful_shutdown, self._force)
+            self.connections = None
+        await self.lifespan.shutdown(self._force)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let SIGINT and SIGTERM call ``handle_exit`` meanwhile; does nothing outside the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        captured, self._captured_signals = self._captured_signals, []
+        if self._raise_signals_again:
+            for captured_signal in reversed(captured):
+                signal.raise_signal(captured_signal)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """What a signal does: stop gracefully, or, with a second Ctrl-C, at once."""
+        if not self.config.loaded:
+            raise KeyboardInterrupt  # nothing to stop yet, and importing the application may take long
+        self._captured_signals.append(sig)
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        else:
+            self.should_exit = True
+
+    def _begin(self) -> None:
+        self.lifespan = Lifespan(self.config)
+        self._stop = asyncio.Event()
+        self._force = asyncio.Event()
+        self._notice()
+
+    def _wake(self) -> None:
+        loop = self._loop
+        if loop is None:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            loop.call_soon_threadsafe(self._notice)
+
+    def _notice(self) -> None:
+        if self._should_exit:
+            self._stop.set()
+        if self._force_exit:
+            self._stop.set()
+            self._force.set()
+
+    async def _serve(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        try:
+            await self._start(sockets)
+            if self.started:
+                await self.main_loop()
+        finally:
+            await self.shutdown(sockets)
+            if self.failure is None:
+                logger.info("Finished server process [%d]", os.getpid())
+            if self.when_finished is not None:
+                self.when_finished()
+
+    async def _start(self, sockets: Sequence[socket.socket] | None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._begin()
+        try:
+            self._load()
+            await self.startup(sockets)
+        except StartupError as error:
+            self.failure = error
+            logger.error("%s", error)
+
+    def _load(self) -> None:
+        try:
+            self.config.load()
+        except ConfigError as error:
+            raise StartupError(f"Error loading ASGI app. {error}") from None
+        except Exception as error:
+            logger.error("Exception while loading ASGI app\n", exc_info=foreign_traceback(error))
+            raise StartupError(f"Error loading ASGI app. It raised {type(error).__name__}.") from error
+
+    async def _listen(self) -> None:
+        from pronghorn._core.edge import Connections
+
+        loop = asyncio.get_running_loop()
+        self.connections = Connections(
+            loop,
+            self.config.loaded_app,
+            self.config,
+            state=self.lifespan.state,
+            access=logs.make_access(logging.getLogger("pronghorn.access")) if self.config.access_log else None,
+            error=logger,
+            on_limit=self._on_limit,
+        )
+        for listener in self._listeners:
+            factory = self.connections.listener(listener.server, "http")
+            try:
+                self.servers.append(await listener.serve(loop, factory, self.config.backlog))
+            except OSError as error:
+                raise StartupError(f"cannot listen on {listener.name}: {listeners.reason(error)}") from None
+
+    def _on_limit(self) -> None:
+        logger.warning("Maximum request limit of %s exceeded. Terminating process.", self.config.limit_max_requests)
+        self.should_exit = True
+
+
+def run(app: Any, *, app_dir: str | None = None, **settings: Any) -> None:
+    """Serve an application, given as it is or as ``module:attribute``, until the process is told to stop.
+
+    Takes every setting of `Config` by name. Exits with status 3 when the server could not start.
+    """
+    if app_dir is not None:
+        sys.path.insert(0, app_dir)
+    run_until_stopped(Server(Config(app, **settings)))
+
+
+def run_until_stopped(server: Server) -> None:
+    """Run a server; Ctrl-C is a way to stop it, a start-up that failed exits with status 3."""
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if server.failure is not None:
+        sys.exit(STARTUP_FAILURE)

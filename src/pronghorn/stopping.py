@@ -1,0 +1,89 @@
+"""The graceful stop of listeners and connections, which always ends.
+
+In order:
+
+    accept until the backlog is empty, then close the listeners
+    idle connections close, busy ones after their response
+    at the last part of timeout_graceful_shutdown: http.disconnect to what is still open
+    half of that part later: cancel what still runs
+    at timeout_graceful_shutdown: abort what is left
+
+``force``, a second Ctrl-C, jumps to the cancelling. lifespan.shutdown follows, whatever came before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from pronghorn.listeners import Listener
+
+__all__ = ["close_connections", "empty_backlog"]
+
+logger = logging.getLogger("pronghorn.error")
+
+BACKLOG_LIMIT = 1.0  # seconds the emptying of the backlog may take while clients keep coming
+QUIET_TURNS = 5  # turns of the loop with nobody waiting until the backlog counts as empty, and its first bytes as read
+LAST_PART = 5.0  # seconds at the end of a graceful stop for disconnecting and cancelling; a quarter of it at most
+SHORTEST_STEP = 0.1  # seconds between disconnecting, cancelling and aborting when there is no time for more
+LEFT_BEHIND_AFTER = 1.0  # seconds for a call to end after its connection was aborted
+CANCEL_MESSAGE = "Task cancelled, timeout graceful shutdown exceeded"
+
+
+class Connections(Protocol):
+    """What a stop needs of the compiled layer's connections."""
+
+    open: int
+    active: int
+
+    def drain(self) -> None: ...
+    def disconnect(self) -> None: ...
+    def cancel(self, message: str) -> None: ...
+    def abort(self) -> None: ...
+    async def wait_closed(self) -> None: ...
+
+
+async def empty_backlog(listeners: Iterable[Listener], force: asyncio.Event) -> None:
+    """Let the loop accept, and begin to read, the connections that the kernel has taken in already."""
+    loop = asyncio.get_running_loop()
+    deadline, quiet = loop.time() + BACKLOG_LIMIT, 0
+    while quiet < QUIET_TURNS and loop.time() < deadline and not force.is_set():
+        quiet = 0 if any(listener.has_waiting() for listener in listeners) else quiet + 1
+        await asyncio.sleep(0)
+
+
+async def close_connections(connections: Connections, limit: float | None, force: asyncio.Event) -> None:
+    """Close every connection and end every call of the application, within the limit when there is one."""
+    step = LAST_PART / 2 if limit is None else max(min(LAST_PART, limit / 4) / 2, SHORTEST_STEP)
+    patience = None if limit is None else max(limit - 2 * step, 0)
+    closed = asyncio.ensure_future(connections.wait_closed())
+    forced = asyncio.ensure_future(force.wait())
+
+    async def over(within: float | None, *unless: asyncio.Future[Any]) -> bool:
+        await asyncio.wait({closed, *unless}, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        return closed.done()
+
+    connections.drain()
+    if connections.open:
+        logger.info("Waiting for connections to close. (CTRL+C to force quit)")
+    elif connections.active:
+        logger.info("Waiting for background tasks to complete. (CTRL+C to force quit)")
+    try:
+        if await over(patience, forced):
+            return
+        connections.disconnect()
+        if await over(step, forced):
+            return
+        logger.error("Cancel %d running task(s), timeout graceful shutdown exceeded", connections.active)
+        connections.cancel(CANCEL_MESSAGE)
+        if await over(step):
+            return
+        connections.abort()
+        if not await over(LEFT_BEHIND_AFTER):
+            logger.error("%d task(s) ignore their cancellation and are left behind", connections.active)
+    finally:
+        forced.cancel()
+        closed.cancel()
+        await asyncio.wait({forced, closed})
