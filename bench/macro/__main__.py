@@ -200,6 +200,8 @@ def main() -> None:
     text = report.document(facts, settings, bench.failures, bench.results)
     print(text)
     data = {"facts": facts, "settings": settings, "failures": bench.failures, "results": bench.results}
+    if options.save:
+        RESULTS.mkdir(exist_ok=True)
     for target in [options.json, RESULTS / f"{options.save}.json" if options.save else None]:
         if target:
             target.write_text(json.dumps(data, indent=1) + "\n")
