@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from . import idle, report, wrk
-from .environment import HERE, Environment, say
+from .environment import HERE, ROOT, Environment, say
 from .process import Failure, Process, free_port
 from .servers import SERVED, SERVERS, Server, revision
 from .works import EVERY, HELLO, IDLE, START, WORKS, Work
@@ -95,7 +95,7 @@ class Bench:
                 try:
                     sample = visit(server)
                 except (Failure, OSError) as error:
-                    self.failures.append(f"{name}: {server.name}: {error}")
+                    self.failures.append(f"{name}: {server.name}: {str(error).replace(str(ROOT), '.')}")
                     say(f"{name}: {server.name} is left out: {error}")
                     present = [other for other in present if other is not server]
                     results.pop(server.name, None)
@@ -183,7 +183,7 @@ def main() -> None:
     facts = {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         **machine(),
-        "python": f"{environment.version} ({environment.interpreter})",
+        "python": environment.description,
         "pronghorn": described or "not measured",
         "peers": ", ".join(
             f"{s.name} {versions[s.package.lower()]}" for s in servers if s.package and s.name != "pronghorn"

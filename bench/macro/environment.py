@@ -28,6 +28,9 @@ class Environment:
         self.bin = self.folder / "bin"
         self.python = self.bin / "python"
         self.failures: dict[str, str] = {}  # requirement -> why it is not here
+        self.description = (
+            f"{version}, {'of the distribution' if real.startswith('/usr/bin/') else 'not of the distribution'}"
+        )
 
     def prepare(self) -> None:
         if not self.python.exists():
