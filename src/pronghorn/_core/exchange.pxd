@@ -68,6 +68,7 @@ cdef class Application:
 cdef class Exchange(Call):
     cdef Application application
     cdef Wire wire              # None once the response is complete or the connection lost
+    cdef Wire corked            # the wire that gathers during this step
     cdef dict scope
     cdef object receive_call    # the callables given to the application, made once for each exchange
     cdef object send_call
@@ -100,6 +101,7 @@ cdef class Exchange(Call):
     cdef int start_response(self, dict message) except -1
     cdef int send_body(self, dict message) except -1
     cdef int unexpected(self, object kind) except -1
+    cdef void fail(self, bint started) noexcept
     cdef void end(self) noexcept
     cdef void recycle(self, Py_ssize_t references) noexcept
 

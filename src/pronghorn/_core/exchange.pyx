@@ -230,32 +230,46 @@ cdef class Exchange(Call):
 
     cdef void enter(self) noexcept:
         if self.wire is not None:
+            self.corked = self.wire
             self.wire.cork()
 
     cdef void leave(self) noexcept:
-        if self.wire is not None:
-            self.wire.uncork()
+        # Not self.wire: the response may have become complete in this step.
+        cdef Wire wire = self.corked
+        if wire is not None:
+            self.corked = None
+            wire.uncork()
 
     cdef void returned(self, object result) noexcept:
         if result is not None:
             self.application.error.error("ASGI callable should return None, but returned '%s'.", result)
         if self.response == AWAITED:
             self.application.error.error("ASGI callable returned without starting response.")
-            self.wire.failed(False)
+            self.fail(False)
         elif self.response == STARTED:
             self.application.error.error("ASGI callable returned without completing response.")
-            self.wire.failed(True)
+            self.fail(True)
         self.end()
 
     cdef void raised(self, object error) noexcept:
         quiet = (self.response == LOST and is_disconnect(error)) or (self.application.cancelling and isinstance(error, CancelledError))
         if not quiet:
             self.application.error.error("Exception in ASGI application\n", exc_info=error)
-        if self.response == AWAITED:
-            self.wire.failed(False)
-        elif self.response == STARTED:
-            self.wire.failed(True)
+        if self.response < COMPLETE:
+            self.fail(self.response == STARTED)
         self.end()
+
+    cdef void fail(self, bint started) noexcept:
+        """The application has ended without a complete response."""
+        cdef Wire wire = self.wire
+        self.wire = None
+        self.response = LOST
+        self.disconnect()
+        wire.failed(started)
+        if not started:
+            if self.application.access is not None:
+                self.log(500)
+            self.application.count()
 
     cdef void end(self) noexcept:
         """The application has ended, one way or the other."""

@@ -45,7 +45,8 @@ cdef int on_target(llhttp_t* parser, const char* at, size_t length) noexcept nog
 cdef int on_name(llhttp_t* parser, const char* at, size_t length) noexcept nogil:
     cdef Head* head = <Head*> parser.data
     cdef Span* span
-    if head.part != NAME:
+    # llhttp may say nothing of an empty value: only what joins the name before it is a part of that.
+    if head.part != NAME or at != head.base + head.spans[head.count - 1].name + head.spans[head.count - 1].name_length:
         head.part = NAME
         if head.count == head.room:
             return refuse(head, 431)

@@ -38,6 +38,7 @@ cdef extern from "llhttp.h":
         HTTP_HEAD
         HTTP_CONNECT
         HTTP_OPTIONS
+        HTTP_TRACE
         HTTP_QUERY          # the last one
 
     ctypedef enum llhttp_flags_t:

@@ -14,13 +14,14 @@ cdef enum:
 # What may stand in a target. Stricter than llhttp: no control characters, no space, nothing above 0x7E. Otherwise the
 # path is the application's business: backslashes, dots and double slashes go through as they came.
 cdef uint8_t[256] TARGET
-# The same without what ends an authority or hides one: "/", "?", "#", "@" and "\" (RFC 9110 section 4.2.4: no userinfo).
+# A registered name or an address, without what ends an authority or hides one: no userinfo (RFC 9110 section 4.2.4),
+# and no comma, which would make a list of two hosts.
 cdef uint8_t[256] AUTHORITY
 cdef uint8_t[256] HEX
 for _octet in range(256):
     _character = chr(_octet)
     TARGET[_octet] = 0x20 < _octet < 0x7f
-    AUTHORITY[_octet] = _octet < 128 and (_character.isalnum() or _character in "-._~!$&'()*+,;=%")
+    AUTHORITY[_octet] = _octet < 128 and (_character.isalnum() or _character in "-._~!$&'()*+;=%")
     HEX[_octet] = int(_character, 16) if _character in "0123456789abcdefABCDEF" else 255
 
 
@@ -60,6 +61,9 @@ cdef bint split_target(const char* text, size_t length, bint options, Target* ta
     found = <const char*> memchr(text, c'?', end - text)
     target.path = text
     target.path_length = (end if found is NULL else found) - text
+    if target.path_length == 0:         # http://authority is http://authority/
+        target.path = b"/"
+        target.path_length = 1
     if found is not NULL:
         target.query = found + 1
         target.query_length = end - found - 1

@@ -1,0 +1,60 @@
+"""The edge: asyncio transports on one side, a wire on the other.
+
+One Connection for each socket, and nothing else that lives as long: the read buffer, the gather buffer, the parser's
+memory and the timer belong to the loop (Connections) and serve all of them.
+"""
+
+from libc.stdint cimport uint32_t
+
+from .exchange cimport Application
+from .http1 cimport Edge, Http1, Service
+from .output cimport Output
+
+
+cdef class Window:
+    """Memory that a transport may read into: exports `length` bytes at `start`."""
+    cdef char* start
+    cdef size_t length
+
+
+cdef class Connections:
+    """The connections of one event loop, and what they share."""
+    cdef readonly object loop
+    cdef readonly Application application
+    cdef Service service
+    cdef Output out
+    cdef Window window
+    cdef char* buffer           # what reads go into, unless a connection has input waiting
+    cdef Connection first       # all open connections: those that became idle longest ago come first
+    cdef Connection final
+    cdef uint32_t limit         # connections; 0: none
+    cdef size_t write_high_water
+    cdef uint32_t stall         # ticks without progress in writing; 0: no limit
+    cdef object timer           # the sweep's, or None
+    cdef object closed          # future for wait_closed(), or None
+    cdef uint32_t jitter
+
+    cdef void link(self, Connection connection) noexcept
+    cdef void unlink(self, Connection connection) noexcept
+    cdef bint drop_idle(self) noexcept
+    cdef void note_closed(self) noexcept
+
+
+cdef class Connection(Edge):
+    cdef Connections owner
+    cdef object transport
+    cdef Http1 wire
+    cdef object peer            # the scope's `client`, once it was asked for
+    cdef Connection previous    # in the owner's list
+    cdef Connection next
+    cdef uint32_t due           # tick of the deadline; 0: none
+    cdef int fd                 # -1: write through the transport
+    cdef bint linked
+    cdef bint backlog           # the transport holds output
+    cdef uint32_t stalled       # tick of the last progress in writing
+    cdef size_t backlog_size    # then
+
+    cdef void queue(self, const char* data, size_t length) noexcept
+    cdef void note_backlog(self) noexcept
+    cdef void watch_backlog(self) noexcept
+    cdef void broken(self, object error) noexcept

@@ -1,0 +1,434 @@
+# cython: binding=False
+# Connections on asyncio transports. See edge.pxd.
+
+import asyncio
+
+from cpython.buffer cimport PyBuffer_FillInfo
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.errno cimport EAGAIN, EINTR, errno
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+from .drive import Drive
+
+cdef extern from "<sys/socket.h>" nogil:
+    struct iovec:
+        void* iov_base
+        size_t iov_len
+    struct msghdr:
+        iovec* msg_iov
+        size_t msg_iovlen
+    ssize_t sendmsg(int fd, const msghdr* message, int flags)
+    ssize_t c_send "send" (int fd, const void* data, size_t length, int flags)
+    int MSG_NOSIGNAL
+    int MSG_DONTWAIT
+
+cdef extern from *:
+    """
+    static void reset_on_close(int fd)
+    {
+        struct linger option = {1, 0};
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &option, sizeof option);
+    }
+    """
+    void reset_on_close(int fd) nogil
+
+cdef enum:
+    READ_BUFFER = 262144        # one read takes what a fast client has sent meanwhile
+
+TICK = 0.5                      # seconds between two sweeps: how exact time-outs are
+
+
+cdef class Window:
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.start, self.length, 0, flags)
+
+    def __releasebuffer__(self, Py_buffer* view):
+        pass
+
+
+cdef class Connections:
+    """See docs/architecture.md, "The door between the two layers".
+
+    config: an object with the attributes of pronghorn.Config. state: copied into each scope. access: called with
+    (client, method, path, http_version, status) for each response, or None. error: logging.Logger. on_limit: called
+    when limit_max_requests responses are complete. context: contextvars.Context that requests start from a copy of.
+    """
+
+    def __init__(self, loop, app, config, *, state, access=None, error=None, on_limit=None, context=None):
+        self.loop = loop
+        self.application = Application(
+            app, Drive(loop, config.task, context), state=state, root_path=config.root_path, access=access,
+            error=error, on_limit=on_limit, limit=config.limit_max_requests or 0,
+        )
+        self.service = Service(self.application, config, TICK)
+        self.out = Output()
+        self.window = Window()
+        self.buffer = <char*> malloc(READ_BUFFER)
+        if self.buffer is NULL:
+            raise MemoryError()
+        self.limit = config.limit_connections or 0
+        self.write_high_water = config.write_high_water or 0
+        self.stall = <uint32_t> (config.timeout_write_stall / TICK + 0.999) if config.timeout_write_stall else 0
+
+    def __dealloc__(self):
+        free(self.buffer)
+
+    def listener(self, server, str scheme="http"):
+        """A factory of protocols for `loop.create_server`. server: (host, port), (path, None) or None."""
+        cdef dict template = self.application.template(server, scheme)
+        def protocol():
+            return StreamConnection(self, template)
+        return protocol
+
+    @property
+    def open(self) -> int:
+        """Open connections."""
+        return self.service.open
+
+    @property
+    def active(self) -> int:
+        """Calls of the application that have not ended."""
+        return self.application.active
+
+    @property
+    def total_requests(self) -> int:
+        """Responses completed."""
+        return self.application.total
+
+    @property
+    def task_mode(self) -> str:
+        """How applications are run: lazy, eager or task."""
+        return self.application.drive.mode_name
+
+    def drain(self):
+        """No further requests: idle connections close now, the others after their response."""
+        cdef Connection connection = self.first
+        cdef Connection following
+        self.service.draining = True
+        while connection is not None:
+            following = connection.next
+            connection.wire.drain()
+            connection = following
+
+    def disconnect(self):
+        """http.disconnect to every application that still runs."""
+        self.application.disconnect()
+
+    def cancel(self, message=None) -> int:
+        """Cancel the applications that still run; returns how many."""
+        return self.application.cancel(message)
+
+    def abort(self):
+        """Close every connection now."""
+        cdef Connection connection = self.first
+        cdef Connection following
+        while connection is not None:
+            following = connection.next
+            connection.abort()
+            connection = following
+
+    async def wait_closed(self):
+        """Return when no connection is open and no application runs."""
+        while self.service.open or self.application.active:
+            if self.closed is None or self.closed.done():
+                self.closed = self.loop.create_future()
+            await asyncio.shield(self.closed)
+
+    cdef void note_closed(self) noexcept:
+        if self.closed is not None and not self.closed.done():
+            self.closed.set_result(None)
+
+    cdef void link(self, Connection connection) noexcept:
+        connection.previous = self.final
+        if self.final is None:
+            self.first = connection
+        else:
+            self.final.next = connection
+        self.final = connection
+
+    cdef void unlink(self, Connection connection) noexcept:
+        if connection.previous is None:
+            self.first = connection.next
+        else:
+            connection.previous.next = connection.next
+        if connection.next is None:
+            self.final = connection.previous
+        else:
+            connection.next.previous = connection.previous
+        connection.previous = None
+        connection.next = None
+
+    cdef bint drop_idle(self) noexcept:
+        """Close the connection that has been idle longest; False if there is none among those to look at."""
+        cdef Connection connection = self.first
+        cdef int looked = 0
+        while connection is not None and looked < 256:
+            if connection.wire.is_idle() and connection.wire.served:
+                connection.wire.shut(False)
+                return True
+            connection = connection.next
+            looked += 1
+        return False
+
+    def sweep(self):
+        """Every half second: the time-outs of all connections, the Date header, and what else changes slowly."""
+        cdef Connection connection = self.first
+        cdef Connection following
+        cdef uint32_t now
+        self.service.now += 1
+        now = self.service.now
+        self.service.defaults.refresh()
+        self.application.drive.refresh()
+        while connection is not None:
+            following = connection.next
+            if connection.due and connection.due <= now:
+                connection.due = 0
+                connection.wire.expired()
+            if connection.backlog:
+                connection.watch_backlog()
+            connection = following
+        if self.service.open or self.application.active:
+            self.timer = self.loop.call_later(TICK, self.sweep)
+        else:
+            self.timer = None
+        if self.service.open == 0 and self.application.active == 0:
+            self.note_closed()
+
+
+cdef class Connection(Edge):
+    """One connection: an asyncio.BufferedProtocol below, what the wire asks for above."""
+
+    def __cinit__(self, Connections owner, dict template):
+        self.owner = owner
+        self.out = owner.out
+        self.fd = -1
+        owner.jitter = owner.jitter * 1103515245 + 12345
+        self.wire = Http1.__new__(Http1, owner.service, self, template, owner.jitter >> 8)
+
+    # asyncio.BufferedProtocol
+
+    def connection_made(self, transport):
+        cdef Connections owner = self.owner
+        self.transport = transport
+        owner.service.open += 1
+        owner.link(self)
+        self.linked = True
+        if owner.timer is None:
+            # Nobody was here: the date may be an old one.
+            owner.service.defaults.refresh()
+            owner.timer = owner.loop.call_later(TICK, owner.sweep)
+        if transport.get_extra_info("sslcontext") is None:
+            sock = transport.get_extra_info("socket")
+            if sock is not None:
+                self.fd = sock.fileno()
+        if owner.write_high_water:
+            transport.set_write_buffer_limits(owner.write_high_water)
+        self.deadline(owner.service.ticks.first_byte)
+        if owner.limit and owner.service.open > owner.limit and not owner.drop_idle():
+            transport.abort()
+
+    def get_buffer(self, hint):
+        cdef Connections owner = self.owner
+        cdef Window window = owner.window
+        window.length = 0
+        window.start = self.wire.tail(&window.length)
+        if window.start is NULL:
+            window.start = owner.buffer
+            window.length = READ_BUFFER
+        return window
+
+    def buffer_updated(self, size_t length):
+        cdef Connections owner = self.owner
+        if owner.window.start == owner.buffer:
+            self.wire.feed(owner.buffer, length)
+        else:
+            self.wire.filled(length)
+
+    def eof_received(self):
+        return self.wire.eof()
+
+    def connection_lost(self, error):
+        cdef Connections owner = self.owner
+        self.fd = -1
+        self.due = 0
+        self.backlog = False
+        self.wire.lost()
+        self.transport = None
+        if self.linked:
+            self.linked = False
+            owner.unlink(self)
+            owner.service.open -= 1
+        if owner.service.open == 0:
+            owner.note_closed()
+
+    def pause_writing(self):
+        self.wire.set_writable(False)
+
+    def resume_writing(self):
+        self.wire.set_writable(True)
+
+    # http1.Edge
+
+    cdef int send(self, size_t mark, const char* body, size_t length, object owner, const char* tail,
+                  size_t tail_length) noexcept:
+        """Send what stands in the gather buffer from `mark` on, then the body, then the tail, with one system call.
+        What the socket does not take is left to the transport."""
+        cdef Output out = self.out
+        cdef iovec parts[3]
+        cdef msghdr message
+        cdef const char* head = out.data + mark
+        cdef size_t head_length = out.size - mark
+        cdef ssize_t sent = 0
+        cdef size_t done
+        out.size = mark
+        if self.transport is None:
+            return 0
+        if self.fd >= 0 and not self.backlog:
+            while True:
+                if length == 0:
+                    sent = c_send(self.fd, head, head_length, MSG_NOSIGNAL | MSG_DONTWAIT)
+                else:
+                    parts[0].iov_base = <void*> head
+                    parts[0].iov_len = head_length
+                    parts[1].iov_base = <void*> body
+                    parts[1].iov_len = length
+                    parts[2].iov_base = <void*> tail
+                    parts[2].iov_len = tail_length
+                    memset(&message, 0, sizeof(message))
+                    message.msg_iov = parts
+                    message.msg_iovlen = 3 if tail_length else 2
+                    sent = sendmsg(self.fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT)
+                if sent >= 0:
+                    break
+                if errno == EAGAIN:
+                    sent = 0
+                    break
+                if errno != EINTR:
+                    # Broken pipe, reset: the transport finds out by itself when it reads, or is told here.
+                    self.abort()
+                    return 0
+            done = <size_t> sent
+            if done == head_length + length + tail_length:
+                return 0
+        else:
+            done = 0
+        if done < head_length:
+            self.queue(head + done, head_length - done)
+            done = 0
+        else:
+            done -= head_length
+        if length:
+            if done < length:
+                try:
+                    self.transport.write(owner if done == 0 else memoryview(owner)[done:])
+                    self.note_backlog()
+                except BaseException as error:
+                    self.broken(error)
+                done = 0
+            else:
+                done -= length
+            if done < tail_length:
+                self.queue(tail + done, tail_length - done)
+        return 0
+
+    cdef void queue(self, const char* data, size_t length) noexcept:
+        """Leave bytes to the transport."""
+        try:
+            self.transport.write(PyBytes_FromStringAndSize(data, length))
+            self.note_backlog()
+        except BaseException as error:
+            self.broken(error)
+
+    cdef void note_backlog(self) noexcept:
+        """Until the transport's buffer is empty again, everything has to go through it, in order."""
+        cdef size_t size = self.transport.get_write_buffer_size()
+        if size and not self.backlog:
+            self.backlog = True
+            self.backlog_size = size
+            self.stalled = self.owner.service.now
+        elif not size:
+            self.backlog = False
+
+    cdef void watch_backlog(self) noexcept:
+        """Called by the sweep: a client that takes nothing for too long is dropped."""
+        cdef size_t size = self.transport.get_write_buffer_size()
+        if size == 0:
+            self.backlog = False
+        elif size != self.backlog_size:
+            self.backlog_size = size
+            self.stalled = self.owner.service.now
+        elif self.owner.stall and self.owner.service.now - self.stalled > self.owner.stall:
+            self.abort()
+
+    cdef void broken(self, object error) noexcept:
+        """The transport did not take a write: nothing more can be said to this client."""
+        self.owner.application.error.debug("write failed: %r", error)
+        self.abort()
+
+    cdef void send_soon(self) noexcept:
+        self.owner.loop.call_soon(self.flush_now)
+
+    def flush_now(self):
+        self.wire.flush()
+
+    cdef void resume_soon(self) noexcept:
+        self.owner.loop.call_soon(self.resume_now)
+
+    def resume_now(self):
+        if self.transport is not None:
+            self.wire.resume()
+
+    cdef void pause(self, bint reading) noexcept:
+        if self.transport is not None and not self.transport.is_closing():
+            if reading:
+                self.transport.pause_reading()
+            else:
+                self.transport.resume_reading()
+
+    cdef void deadline(self, uint32_t ticks) noexcept:
+        self.due = self.owner.service.now + ticks if ticks else 0
+
+    cdef void idle(self) noexcept:
+        cdef Connections owner = self.owner
+        self.due = owner.service.now + owner.service.ticks.keep_alive if owner.service.ticks.keep_alive else 0
+        # Those that were idle longest come first, to be dropped first.
+        if self.linked and owner.final is not self:
+            owner.unlink(self)
+            owner.link(self)
+
+    cdef void close(self) noexcept:
+        self.due = 0
+        if self.transport is not None:
+            self.transport.close()
+
+    cdef void shut(self) noexcept:
+        if self.transport is None or self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    cdef void abort(self) noexcept:
+        """Drop the connection with a reset, so that the client cannot take what it has for the whole."""
+        self.due = 0
+        if self.transport is None:
+            return
+        if self.fd >= 0:
+            reset_on_close(self.fd)
+        self.transport.abort()
+
+    cdef object client(self):
+        if self.peer is None and self.transport is not None:
+            peer = self.transport.get_extra_info("peername")
+            if isinstance(peer, tuple):
+                self.peer = (peer[0], peer[1])
+        return self.peer
+
+
+class StreamConnection(Connection, asyncio.BufferedProtocol):
+    """A Connection that asyncio's own loop knows for what it is."""
+
+    __slots__ = ()

@@ -1,0 +1,158 @@
+"""HTTP/1.0 and HTTP/1.1: bytes to requests, responses to bytes, and the state of one connection.
+
+The two directions have a state each:
+
+    reading     HEAD --head complete--> BODY --body complete--> HELD --response complete--> HEAD
+                HEAD --head complete, no body--> HELD
+                BODY --response complete first--> DISCARD --body complete--> HEAD
+                any  --refused, or answered early with too much unread--> LINGER
+                any  --closed--> CLOSED
+    writing     NONE --http.response.start--> OPEN | LENGTH | UNTIL_CLOSE | SILENT
+                OPEN --first body, or a flush--> LENGTH | CHUNKED | UNTIL_CLOSE
+                any of them --last body--> NONE
+
+It knows no event loop: it is fed, and asks the edge to send, to stop reading, to set its deadline and to close.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from .body cimport BodyLimits, Decoder
+from .exchange cimport Application, Exchange, Wire
+from .head cimport Head, HeadLimits
+from .headers cimport Fields
+from .output cimport Output
+from .response cimport Declared, Defaults
+from .target cimport Paths
+
+
+cdef enum Reading:
+    HEAD                        # before or inside a request head
+    BODY                        # inside the body of the current request
+    HELD                        # the request is here, its response is not complete: further input waits
+    DISCARD                     # the response is complete: what is left of the request's body is thrown away
+    LINGER                      # our side is shut down: input is thrown away until the client closes, too
+    CLOSED
+
+
+cdef enum Writing:
+    NONE
+    OPEN                        # the head stands in the buffer, without its framing line and its end
+    LENGTH                      # a body of declared length
+    CHUNKED
+    UNTIL_CLOSE                 # HTTP/1.0: the body ends with the connection
+    SILENT                      # no body: HEAD, 204, 304
+
+
+cdef class Edge:
+    """What a wire needs of the edge. The edge implements it; a test can."""
+    cdef Output out             # the loop's gather buffer
+    cdef bint corked            # the edge will send what stands in it; nothing has to be sent at once
+
+    cdef int send(self, size_t mark, const char* body, size_t length, object owner, const char* tail,
+                  size_t tail_length) noexcept
+    cdef void send_soon(self) noexcept          # call wire.flush() in the next turn of the loop
+    cdef void resume_soon(self) noexcept        # call wire.resume() in the next turn of the loop
+    cdef void pause(self, bint reading) noexcept
+    cdef void deadline(self, uint32_t ticks) noexcept       # 0: none
+    cdef void idle(self) noexcept               # between two requests
+    cdef void close(self) noexcept              # when everything is sent
+    cdef void shut(self) noexcept               # our side of it, when everything is sent
+    cdef void abort(self) noexcept              # now, so that the client can tell
+    cdef object client(self)                    # the scope's `client`
+
+
+cdef struct Ticks:
+    # Time-outs in ticks of the sweep; 0 is none.
+    uint32_t first_byte
+    uint32_t head
+    uint32_t body
+    uint32_t rate_grace
+    uint32_t keep_alive
+    uint32_t linger
+    uint32_t second
+
+
+cdef class Service:
+    """What all connections of an event loop share: settings, limits, tables and the scratch memory for heads."""
+    cdef Application application
+    cdef Defaults defaults
+    cdef Fields fields
+    cdef Paths paths
+    cdef Head* head             # scratch: a head that arrives in one piece needs no memory of its own
+    cdef HeadLimits head_limits
+    cdef BodyLimits body_limits
+    cdef Ticks ticks
+    cdef uint32_t now           # ticks so far
+    cdef uint32_t body_rate     # bytes per tick
+    cdef size_t body_high_water
+    cdef uint32_t requests      # per connection; 0: no limit
+    cdef uint32_t concurrency   # --limit-concurrency; 0: none
+    cdef uint32_t open          # connections
+    cdef uint8_t header_map     # names with "_": 0 drop, 1 refuse, 2 keep
+    cdef bint draining
+
+
+cdef struct ReadAhead:
+    # Input that has to wait: the beginning of a head, or requests behind one that is being answered. Grows.
+    size_t start                # what is left to parse
+    size_t end
+    size_t capacity
+    char bytes[1]
+
+
+cdef class Http1(Wire):
+    cdef Service service
+    cdef Edge edge
+    cdef dict template          # of the scope
+    cdef Exchange exchange      # the one whose response is not complete, or None
+    cdef Head* head             # a head that has arrived in part, or NULL
+    cdef ReadAhead* ahead       # or NULL
+    cdef bytes held             # output of an application that ran outside of our steps, until it is sent
+    cdef Decoder decoder
+    cdef uint32_t served        # requests so far
+    cdef uint32_t last          # the one after which the connection is closed
+    cdef uint32_t body_since    # tick at which the window for the body's rate began
+    cdef uint32_t body_heard    # tick of the last body bytes
+    cdef uint64_t body_before   # body bytes when that window began
+    cdef uint32_t discarded     # bytes in DISCARD
+    cdef uint8_t reading
+    cdef uint8_t writing
+    cdef uint8_t bodiless
+    cdef bint old               # the current request is HTTP/1.0
+    cdef bint keep              # the connection stays open after this response
+    cdef bint expects           # the client waits for 100 Continue
+    cdef bint paused            # reading is paused
+    cdef bint half_closed       # the client has shut down its side
+    cdef bint feeding           # we are inside feed()
+    cdef bint closing           # to be closed when the gathered output is sent
+    cdef size_t began           # where the current response begins in the gather buffer
+
+    # From the edge.
+    cdef void feed(self, char* data, size_t length) noexcept
+    cdef void resume(self) noexcept
+    cdef char* tail(self, size_t* room) noexcept
+    cdef void filled(self, size_t length) noexcept
+    cdef bint eof(self) noexcept
+    cdef void expired(self) noexcept
+    cdef void flush(self) noexcept
+    cdef void drain(self) noexcept
+    cdef void lost(self) noexcept
+    cdef void set_writable(self, bint writable) noexcept
+    cdef bint is_idle(self) noexcept
+
+    cdef void parse_ahead(self, size_t offset) noexcept
+    cdef void fed(self) noexcept
+    cdef char* parse(self, char* at, char* end) noexcept
+    cdef char* parse_head(self, char* at, char* end) noexcept
+    cdef int begin(self, Head* head) except -1
+    cdef char* parse_body(self, char* at, char* end) noexcept
+    cdef void keep_head(self, Head* head, char* end) noexcept
+    cdef int hold(self, const char* at, size_t length) except -1
+    cdef void pause(self, bint reading) noexcept
+    cdef void refuse(self, int status) noexcept
+    cdef int answer(self, int status) except -1
+    cdef void leave(self) noexcept
+    cdef void shut(self, bint linger) noexcept
+    cdef void next_request(self) noexcept
+    cdef int end_head(self, int64_t length) except -1
+    cdef int end_lines(self) except -1

@@ -1,0 +1,785 @@
+# cython: binding=False
+# The state of one HTTP/1 connection (RFC 9112). See http1.pxd.
+
+from http import HTTPStatus
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.ref cimport Py_INCREF
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcmp, memcpy, memmove
+
+from .body cimport BROKEN, DATA, END, decode, expect_chunks, expect_length
+from .exchange cimport ARRIVED, ARRIVING
+from .head cimport COMPLETE, PARTIAL, REFUSED, Parsed, Span, copy_head, method_name, new_head, reset_head, run_head
+from .headers cimport CONTENT_LENGTH, EXPECT, HOST, ORDINARY, PRIVATE, TRANSFER_ENCODING, UNDERSCORED, UPGRADE, Field
+from .llhttp cimport (
+    F_CONNECTION_CLOSE, F_CONNECTION_KEEP_ALIVE, F_CONNECTION_UPGRADE, HTTP_CONNECT, HTTP_HEAD, HTTP_OPTIONS,
+    HTTP_TRACE,
+)
+from .output cimport append
+from .response cimport write_chunk_size, write_headers, write_length, write_status
+from .target cimport Target, split_target, valid_authority
+
+cdef extern from "Python.h":
+    void Py_SET_SIZE(object o, Py_ssize_t size)
+
+cdef enum:
+    LARGE_BODY = 16384          # from here on a body is sent from where it is instead of being copied
+    GATHERED = 65536            # what may gather before it is sent
+    READ_AHEAD = 65536          # input behind a request in progress, then reading pauses
+    UNREAD_BODY = 65536         # of a request that was answered early: less is read and thrown away
+    READ_ROOM = 4096            # free memory for the next read into the read-ahead
+
+DROP, REFUSE, KEEP = range(3)
+
+
+cdef class Edge:
+
+    cdef int send(self, size_t mark, const char* body, size_t length, object owner, const char* tail,
+                  size_t tail_length) noexcept:
+        return 0
+
+    cdef void send_soon(self) noexcept:
+        pass
+
+    cdef void resume_soon(self) noexcept:
+        pass
+
+    cdef void pause(self, bint reading) noexcept:
+        pass
+
+    cdef void deadline(self, uint32_t ticks) noexcept:
+        pass
+
+    cdef void idle(self) noexcept:
+        pass
+
+    cdef void close(self) noexcept:
+        pass
+
+    cdef void shut(self) noexcept:
+        pass
+
+    cdef void abort(self) noexcept:
+        pass
+
+    cdef object client(self):
+        return None
+
+
+cdef uint32_t in_ticks(object seconds, double tick):
+    """A time-out in ticks; one more, so that it never ends early. 0 and None switch it off."""
+    return <uint32_t> (seconds / tick + 1.999) if seconds else 0
+
+
+cdef class Service:
+    """config: the object with the settings; tick: seconds between two sweeps."""
+
+    def __init__(self, Application application, config, double tick):
+        self.application = application
+        self.defaults = Defaults(config.date_header, config.server_header, config.encoded_headers)
+        self.fields = Fields()
+        self.paths = Paths(config.root_path)
+        self.head_limits.line = config.limit_request_line or 0
+        self.head_limits.field = config.limit_request_field_size or 0
+        self.head_limits.total = config.limit_request_head or 0
+        self.head_limits.fields = config.limit_request_fields or 0
+        self.head = new_head(&self.head_limits)
+        self.body_limits.body = config.limit_request_body or 0
+        self.body_limits.extension = config.limit_chunk_extension or 0
+        self.body_limits.extensions = config.limit_chunk_extensions or 0
+        self.body_limits.trailer_fields = config.limit_trailer_fields or 0
+        self.body_limits.trailer_size = config.limit_trailer_size or 0
+        self.ticks.first_byte = in_ticks(config.timeout_first_byte, tick)
+        self.ticks.head = in_ticks(config.timeout_request_head, tick)
+        self.ticks.body = in_ticks(config.timeout_request_body, tick)
+        self.ticks.rate_grace = in_ticks(config.body_rate_grace, tick)
+        self.ticks.keep_alive = in_ticks(config.timeout_keep_alive, tick)
+        self.ticks.linger = in_ticks(config.timeout_linger, tick)
+        self.ticks.second = in_ticks(1.0, tick)
+        self.body_rate = <uint32_t> ((config.body_rate_minimum or 0) * tick)
+        self.body_high_water = config.body_high_water or 0
+        self.requests = config.limit_requests_per_connection or 0
+        self.concurrency = config.limit_concurrency or 0
+        self.header_map = {"drop": DROP, "refuse": REFUSE, "keep": KEEP}[config.header_map]
+
+    def __dealloc__(self):
+        free(self.head)
+
+
+cdef class Http1(Wire):
+
+    def __cinit__(self, Service service, Edge edge, dict template, uint32_t jitter):
+        self.service = service
+        self.edge = edge
+        self.template = template
+        self.writable = True
+        # Connections opened together must not all be closed by the same request: the limit differs by up to a tenth.
+        self.last = service.requests + jitter % (service.requests // 10 + 1) if service.requests else 0
+
+    def __dealloc__(self):
+        free(self.head)
+        free(self.ahead)
+
+    # Input.
+
+    cdef void feed(self, char* data, size_t length) noexcept:
+        """Bytes in the loop's read buffer."""
+        cdef char* end = data + length
+        cdef char* at
+        self.feeding = True
+        self.edge.corked = True
+        at = self.parse(data, end)
+        if at != end:
+            self.hold(at, end - at)
+        self.fed()
+
+    cdef char* tail(self, size_t* room) noexcept:
+        """Where the next bytes have to go, or NULL for the loop's read buffer: behind what is waiting."""
+        cdef ReadAhead* ahead = self.ahead
+        cdef size_t capacity
+        if ahead is NULL:
+            return NULL
+        if ahead.capacity - ahead.end < READ_ROOM:
+            if ahead.start:
+                memmove(ahead.bytes, ahead.bytes + ahead.start, ahead.end - ahead.start)
+                ahead.end -= ahead.start
+                ahead.start = 0
+            if ahead.capacity - ahead.end < READ_ROOM:
+                capacity = 2 * ahead.capacity + READ_ROOM
+                ahead = <ReadAhead*> realloc(ahead, sizeof(ReadAhead) + capacity)
+                if ahead is NULL:
+                    room[0] = 0
+                    return NULL
+                ahead.capacity = capacity
+                self.ahead = ahead
+        room[0] = ahead.capacity - ahead.end
+        return ahead.bytes + ahead.end
+
+    cdef void filled(self, size_t length) noexcept:
+        """`length` bytes have been read to where tail() said."""
+        cdef ReadAhead* ahead = self.ahead
+        cdef size_t before = ahead.end
+        ahead.end += length
+        if self.reading == HELD:
+            if ahead.end - ahead.start >= READ_AHEAD:
+                self.pause(True)
+            return
+        # A head that began earlier goes on behind its first part; requests that waited begin at the start.
+        self.parse_ahead(before if self.head is not NULL else ahead.start)
+
+    cdef void resume(self) noexcept:
+        """Go on with requests that waited for a response, in a turn of the loop of their own."""
+        if self.ahead is not NULL and self.head is NULL and self.reading == HEAD and not self.feeding:
+            self.parse_ahead(self.ahead.start)
+
+    cdef void parse_ahead(self, size_t offset) noexcept:
+        cdef char* end = self.ahead.bytes + self.ahead.end
+        cdef char* at
+        self.feeding = True
+        self.edge.corked = True
+        if self.head is not NULL:
+            self.head.base = self.ahead.bytes + self.ahead.start
+        at = self.parse(self.ahead.bytes + offset, end)
+        if self.head is NULL:
+            if at == end:
+                free(self.ahead)
+                self.ahead = NULL
+            else:
+                self.ahead.start = at - self.ahead.bytes
+        self.fed()
+
+    cdef void fed(self) noexcept:
+        """Input has been dealt with as far as it goes: send what came of it, and say what is waited for now."""
+        self.feeding = False
+        self.uncork()
+        if self.reading == HEAD:
+            if self.ahead is NULL:
+                if self.half_closed:
+                    self.shut(False)
+                    return
+                self.edge.idle()
+            if self.paused:
+                self.pause(False)
+        elif self.reading == BODY:
+            self.edge.deadline(self.service.ticks.second)
+        elif self.reading == HELD:
+            self.edge.deadline(self.service.ticks.second if self.half_closed else 0)
+            if self.ahead is not NULL and self.ahead.end - self.ahead.start >= READ_AHEAD:
+                self.pause(True)
+
+    cdef char* parse(self, char* at, char* end) noexcept:
+        """Take input from `at` on; returns where it stopped because a response has to be completed first."""
+        while at != end:
+            if self.reading == HEAD:
+                at = self.parse_head(at, end)
+            elif self.reading == BODY or self.reading == DISCARD:
+                at = self.parse_body(at, end)
+            elif self.reading == HELD:
+                return at
+            else:
+                return end
+        return end
+
+    cdef char* parse_head(self, char* at, char* end) noexcept:
+        cdef Head* head = self.head
+        cdef Exchange exchange
+        cdef char* rest = NULL
+        cdef int status
+        cdef Parsed parsed
+        if head is NULL:
+            head = self.service.head
+            reset_head(head)
+            head.base = at
+        parsed = run_head(head, at, end - at, <const char**> &rest)
+        if parsed == PARTIAL:
+            if self.head is NULL:
+                self.keep_head(head, end)
+            return end
+        if parsed == REFUSED:
+            self.refuse(head.status)
+            return end
+        try:
+            status = self.begin(head)
+        except BaseException as error:
+            self.service.application.error.error("Exception while reading a request\n", exc_info=error)
+            status = 500
+        if self.head is not NULL:
+            free(self.head)
+            self.head = NULL
+        if status:
+            self.refuse(status)
+            return end
+        exchange = self.exchange
+        if self.reading == BODY and rest != end:
+            rest = self.parse_body(rest, end)
+            if self.exchange is None:       # refused: the application is not called
+                exchange.end()
+                return end
+        exchange.run()
+        return rest
+
+    cdef void keep_head(self, Head* head, char* end) noexcept:
+        """The head is not complete: keep what there is of it, with the parser's state, until the rest comes."""
+        try:
+            self.head = copy_head(head)
+            if self.ahead is NULL:
+                self.hold(head.base, end - head.base)
+            else:
+                self.ahead.start = head.base - self.ahead.bytes
+        except MemoryError:
+            self.refuse(503)
+            return
+        self.edge.deadline(self.service.ticks.head)
+
+    cdef int hold(self, const char* at, size_t length) except -1:
+        """Keep input for later, in memory of our own."""
+        cdef size_t capacity = length + READ_ROOM
+        self.ahead = <ReadAhead*> malloc(sizeof(ReadAhead) + capacity)
+        if self.ahead is NULL:
+            raise MemoryError()
+        self.ahead.start = 0
+        self.ahead.end = length
+        self.ahead.capacity = capacity
+        memcpy(self.ahead.bytes, at, length)
+        return 0
+
+    cdef int begin(self, Head* head) except -1:
+        """A head is complete: check what llhttp does not, decide the framing, make the exchange. Returns 0, or the
+        status to refuse the request with."""
+        cdef Service service = self.service
+        cdef Target target
+        cdef Span* span
+        cdef Span* host = NULL
+        cdef Span* length = NULL
+        cdef Span* coding = NULL
+        cdef Span* expect = NULL
+        cdef Span* upgrade = NULL
+        cdef char* base = <char*> head.base
+        cdef int hosts = 0
+        cdef uint32_t kept = 0
+        cdef uint32_t i
+        cdef Field field
+        cdef int64_t size = 0
+        cdef list headers
+        cdef object query
+
+        if head.parser.http_major != 1 or head.parser.http_minor > 1:
+            return 505
+        self.old = head.parser.http_minor == 0
+        if head.parser.method == HTTP_CONNECT:
+            return 501
+        if not split_target(base + head.target, head.target_length, head.parser.method == HTTP_OPTIONS, &target):
+            return 400
+
+        headers = PyList_New(head.count)
+        for i in range(head.count):
+            span = &head.spans[i]
+            while span.value_length and (base[span.value + span.value_length - 1] == c' '
+                                         or base[span.value + span.value_length - 1] == c'\t'):
+                span.value_length -= 1
+            pair = service.fields.pair(base + span.name, span.name_length, base + span.value, span.value_length, &field)
+            if field != ORDINARY:
+                if field == HOST:
+                    host = span
+                    hosts += 1
+                elif field == CONTENT_LENGTH:
+                    if length is not NULL:
+                        return 400
+                    length = span
+                elif field == TRANSFER_ENCODING:
+                    if coding is not NULL:
+                        return 400
+                    coding = span
+                elif field == EXPECT:
+                    expect = span
+                elif field == UPGRADE:
+                    upgrade = span
+                elif field == UNDERSCORED and service.header_map != KEEP:
+                    if service.header_map == REFUSE:
+                        return 400
+                    continue
+            Py_INCREF(pair)
+            PyList_SET_ITEM(headers, kept, pair)
+            kept += 1
+        if kept != head.count:
+            Py_SET_SIZE(headers, kept)
+
+        # RFC 9112 section 3.2: exactly one valid Host in HTTP/1.1, the same as the target's if that has one.
+        if hosts > 1 or (hosts == 0 and not self.old):
+            return 400
+        if hosts and not valid_authority(base + host.value, host.value_length):
+            return 400
+        if target.authority_length:
+            if not valid_authority(target.authority, target.authority_length):
+                return 400
+            if hosts and not same_text(target.authority, target.authority_length, base + host.value, host.value_length):
+                return 400
+
+        # RFC 9112 section 6.3: the length of the body.
+        if coding is not NULL:
+            if self.old or length is not NULL:
+                return 400
+            if not same_text(base + coding.value, coding.value_length, b"chunked", 7):
+                return 501 if ends_in_chunked(base[coding.value:coding.value + coding.value_length]) else 400
+            expect_chunks(&self.decoder)
+        else:
+            if length is not NULL:
+                size = read_length(base + length.value, length.value_length)
+                if size < 0:
+                    return 400
+                if service.body_limits.body and <uint64_t> size > service.body_limits.body:
+                    return 413
+            expect_length(&self.decoder, size)
+        if coding is not NULL or size:
+            if head.parser.method == HTTP_TRACE:
+                return 400
+            # A tunnel that starts with a body is read differently by whoever follows the upgrade.
+            if upgrade is not NULL and head.flags & F_CONNECTION_UPGRADE \
+                    and b"websocket" in base[upgrade.value:upgrade.value + upgrade.value_length].lower():
+                return 400
+        self.expects = False
+        if expect is not NULL and not self.old:
+            if not same_text(base + expect.value, expect.value_length, b"100-continue", 12):
+                return 417
+            self.expects = coding is not NULL or size > 0
+
+        self.served += 1
+        self.bodiless = head.parser.method == HTTP_HEAD
+        self.keep = head.flags & F_CONNECTION_KEEP_ALIVE if self.old else not head.flags & F_CONNECTION_CLOSE
+        if self.served == self.last:
+            self.keep = False
+        if service.concurrency and (service.open >= service.concurrency
+                                    or service.application.active >= service.concurrency):
+            return 503
+
+        service.paths.look_up(target.path, target.path_length)
+        query = target.query[:target.query_length] if target.query_length else b""
+        self.exchange = service.application.begin(
+            self, self.template, self.edge.client(), method_name(head), service.paths.path, service.paths.raw_path,
+            query, headers, self.old, self.bodiless,
+        )
+        if coding is not NULL or size:
+            self.reading = BODY
+            self.body_since = self.body_heard = service.now
+            self.body_before = 0
+        else:
+            self.reading = HELD
+            self.exchange.request = ARRIVED
+        return 0
+
+    cdef char* parse_body(self, char* at, char* end) noexcept:
+        cdef const char* data = NULL
+        cdef size_t length = 0
+        cdef int decoded
+        while True:
+            decoded = decode(&self.decoder, &self.service.body_limits, <const char**> &at, end, &data, &length)
+            if decoded != DATA:
+                break
+            if self.reading == BODY:
+                self.exchange.feed(data, length)
+            else:
+                self.discarded += <uint32_t> length
+        if decoded == BROKEN:
+            self.refuse(self.decoder.status)
+            return end
+        if self.reading == DISCARD:
+            if decoded == END:
+                self.next_request()
+            elif self.discarded > UNREAD_BODY:
+                self.shut(True)
+                return end
+            return at
+        self.expects = False
+        self.body_heard = self.service.now
+        if decoded == END:
+            self.reading = HELD
+            self.pause(False)
+        elif self.service.body_high_water and self.exchange.buffered > self.service.body_high_water:
+            self.pause(True)
+        self.exchange.arrived(decoded == END)
+        return at
+
+    cdef inline void pause(self, bint reading) noexcept:
+        if self.paused != reading:
+            self.paused = reading
+            self.edge.pause(reading)
+
+    # Output: what the exchange asks for.
+
+    cdef void cork(self) noexcept:
+        self.edge.corked = True
+
+    cdef void uncork(self) noexcept:
+        self.edge.corked = False
+        self.flush()
+        if self.closing:
+            self.leave()
+
+    cdef void flush(self) noexcept:
+        """Everything that has been written goes out."""
+        cdef Output out = self.edge.out
+        cdef size_t mark
+        if self.edge.corked:
+            return
+        mark = 0 if self.held is None else out.size
+        try:
+            if self.held is not None:
+                append(out, PyBytes_AS_STRING(self.held), PyBytes_GET_SIZE(self.held))
+                self.held = None
+            if self.writing == OPEN:
+                self.end_head(-1)
+        except MemoryError:
+            self.edge.abort()
+        if out.size != mark:
+            self.edge.send(mark, NULL, 0, None, NULL, 0)
+
+    cdef int write_head(self, int status, object headers, bint bodiless, int64_t* length) except -1:
+        cdef Output out = self.edge.out
+        cdef size_t mark = out.size
+        cdef Declared declared
+        try:
+            write_status(out, status)
+            write_headers(out, headers, &declared, "http.response.start")
+            self.service.defaults.write(out, &declared)
+        except BaseException:
+            out.size = mark
+            raise
+        length[0] = declared.content_length
+        if declared.close or self.service.draining:
+            self.keep = False
+        elif self.reading == BODY and (self.expects or self.decoder.remaining > UNREAD_BODY):
+            # Answered early: the client either never sends the body, or sends more than is worth reading.
+            self.keep = False
+        self.began = mark
+        self.writing = SILENT if bodiless else LENGTH if declared.content_length >= 0 else OPEN
+        if self.writing != OPEN:
+            self.end_lines()
+        if not self.edge.corked:
+            # The application runs in a task that we do not step: whether a body follows at once, nobody knows.
+            self.held = PyBytes_FromStringAndSize(out.data + mark, out.size - mark)
+            out.size = mark
+            self.edge.send_soon()
+        return 0
+
+    cdef int end_head(self, int64_t length) except -1:
+        """The framing line, and the end of an OPEN head. length: of the whole body, -1 when it is not known."""
+        cdef Output out = self.edge.out
+        if length >= 0:
+            write_length(out, length)
+            self.writing = LENGTH
+        elif self.old:
+            self.keep = False
+            self.writing = UNTIL_CLOSE
+        else:
+            append(out, b"transfer-encoding: chunked\r\n", 28)
+            self.writing = CHUNKED
+        return self.end_lines()
+
+    cdef int end_lines(self) except -1:
+        cdef Output out = self.edge.out
+        if not self.keep:
+            return append(out, b"connection: close\r\n\r\n", 21)
+        if self.old:
+            return append(out, b"connection: keep-alive\r\n\r\n", 26)
+        return append(out, b"\r\n", 2)
+
+    cdef int write_body(self, bytes body, bint last) except -1:
+        cdef Output out = self.edge.out
+        cdef size_t mark = 0 if self.edge.corked else out.size
+        cdef Py_ssize_t length = PyBytes_GET_SIZE(body)
+        if self.held is not None:
+            append(out, PyBytes_AS_STRING(self.held), PyBytes_GET_SIZE(self.held))
+            self.held = None
+        if self.writing == OPEN:
+            # A head without a body yet stays open a little longer.
+            if length or last:
+                self.end_head(length if last else -1)
+        if self.writing == CHUNKED:
+            if length:
+                write_chunk_size(out, length)
+                if length >= LARGE_BODY:
+                    self.edge.send(mark, PyBytes_AS_STRING(body), length, body,
+                                   b"\r\n0\r\n\r\n" if last else b"\r\n", 7 if last else 2)
+                    return 0
+                append(out, PyBytes_AS_STRING(body), length)
+                append(out, b"\r\n", 2)
+            if last:
+                append(out, b"0\r\n\r\n", 5)
+        elif length:
+            if length >= LARGE_BODY:
+                self.edge.send(mark, PyBytes_AS_STRING(body), length, body, NULL, 0)
+                return 0
+            append(out, PyBytes_AS_STRING(body), length)
+        if self.edge.corked:
+            if out.size > GATHERED and self.writing != OPEN:
+                self.edge.send(0, NULL, 0, None, NULL, 0)
+        elif self.writing == OPEN:
+            self.held = PyBytes_FromStringAndSize(out.data + mark, out.size - mark)
+            out.size = mark
+        elif out.size != mark:
+            self.edge.send(mark, NULL, 0, None, NULL, 0)
+        return 0
+
+    cdef void body_wanted(self) noexcept:
+        """The application waits for more of the body: RFC 9110 section 10.1.1, and the end of a pause."""
+        cdef size_t mark
+        if self.expects:
+            self.expects = False
+            self.body_since = self.body_heard = self.service.now
+            if self.writing == NONE:
+                mark = self.edge.out.size
+                append(self.edge.out, b"HTTP/1.1 100 Continue\r\n\r\n", 25)
+                if not self.edge.corked:
+                    self.edge.send(mark, NULL, 0, None, NULL, 0)
+        self.body_taken()
+
+    cdef void body_taken(self) noexcept:
+        if self.paused and self.reading == BODY:
+            self.body_since = self.body_heard = self.service.now
+            self.body_before = self.decoder.total
+            self.pause(False)
+
+    cdef void completed(self) noexcept:
+        """The response is complete; it is on its way, or in the buffer."""
+        self.exchange = None
+        self.writing = NONE
+        if not self.keep:
+            self.shut(self.reading == BODY)
+        elif self.reading == BODY:
+            self.reading = DISCARD
+            self.discarded = 0
+            self.pause(False)
+            if not self.feeding:
+                self.edge.deadline(self.service.ticks.second)
+        else:
+            self.next_request()
+
+    cdef void failed(self, bint started) noexcept:
+        """There is no response, or no end of it: never let the client take a part for the whole."""
+        self.exchange = None
+        if not started:
+            self.answer(500)
+            self.shut(self.reading == BODY)
+            return
+        if self.writing == UNTIL_CLOSE:
+            # Only a reset tells the client; an orderly close would be the end of the body.
+            self.reading = CLOSED
+            self.closing = 0
+            self.edge.out.size = 0 if self.edge.corked else self.edge.out.size
+            self.edge.abort()
+            return
+        if self.writing == OPEN:
+            if self.edge.corked:
+                self.edge.out.size = self.began
+            self.held = None
+        self.writing = NONE
+        self.shut(False)
+
+    cdef void next_request(self) noexcept:
+        """The connection is ready for another request."""
+        self.reading = HEAD
+        if self.half_closed and self.ahead is NULL and not self.feeding:
+            self.shut(False)
+        elif not self.feeding:
+            if self.ahead is not NULL:
+                self.edge.resume_soon()
+            else:
+                self.edge.idle()
+            self.pause(False)
+
+    # Errors, the end, and time.
+
+    cdef void refuse(self, int status) noexcept:
+        """The input is not acceptable, or not in time: answer if that is still possible, and close."""
+        cdef Exchange exchange = self.exchange
+        reason = HTTPStatus(status).phrase
+        client = self.edge.client()
+        self.service.application.error.warning(
+            "Invalid HTTP request received: %d %s (%s)", status, reason, f"{client[0]}:{client[1]}" if client else "-"
+        )
+        self.exchange = None
+        if exchange is not None:
+            exchange.lost()
+        if self.writing == NONE:
+            self.answer(status)
+            self.shut(True)
+        else:
+            self.reading = CLOSED
+            self.edge.abort()
+
+    cdef int answer(self, int status) except -1:
+        """A response of our own, after which the connection is closed."""
+        cdef Output out = self.edge.out
+        cdef size_t mark = 0 if self.edge.corked else out.size
+        cdef Declared declared
+        cdef bytes body = b"Internal Server Error" if status == 500 else HTTPStatus(status).phrase.encode()
+        self.keep = False
+        declared.date = declared.server = False
+        write_status(out, status)
+        append(out, b"content-type: text/plain; charset=utf-8\r\n", 41)
+        self.service.defaults.write(out, &declared)
+        write_length(out, PyBytes_GET_SIZE(body))
+        self.end_lines()
+        if not self.bodiless:
+            append(out, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+        if not self.edge.corked:
+            self.edge.send(mark, NULL, 0, None, NULL, 0)
+        return 0
+
+    cdef void shut(self, bint linger) noexcept:
+        """Close when everything is sent. linger: the client may still be sending, and a close with unread input would
+        destroy what it has not read yet (RFC 9112 section 9.6); so shut our side only, and wait for its."""
+        self.reading = LINGER if linger else CLOSED
+        self.closing = True
+        if not self.feeding and not self.edge.corked:
+            self.leave()
+
+    cdef void leave(self) noexcept:
+        self.closing = False
+        if self.reading == LINGER and self.service.ticks.linger and not self.half_closed:
+            self.pause(False)
+            self.edge.shut()
+            self.edge.deadline(self.service.ticks.linger)
+        else:
+            self.edge.close()
+
+    cdef bint eof(self) noexcept:
+        """The client has shut down its side. True: there is still something to send it."""
+        if self.reading == HELD:
+            self.half_closed = True
+            # Perhaps it waits for the answer, perhaps it has gone: give the application a moment before it is told.
+            self.edge.deadline(self.service.ticks.second)
+            return True
+        return False
+
+    cdef void expired(self) noexcept:
+        """The deadline has passed."""
+        cdef Service service = self.service
+        cdef uint32_t elapsed
+        if self.reading == HEAD:
+            if self.head is not NULL:
+                self.refuse(408)
+            else:
+                self.shut(False)
+        elif self.reading == BODY:
+            elapsed = service.now - self.body_since
+            if self.paused or self.expects:
+                pass
+            elif service.ticks.body and service.now - self.body_heard >= service.ticks.body:
+                self.refuse(408)
+                return
+            elif service.body_rate and elapsed > service.ticks.rate_grace:
+                if self.decoder.total - self.body_before < <uint64_t> service.body_rate * elapsed:
+                    self.refuse(408)
+                    return
+                self.body_since = service.now
+                self.body_before = self.decoder.total
+            self.edge.deadline(service.ticks.second)
+        elif self.reading == HELD:
+            if self.half_closed and self.exchange is not None:
+                self.exchange.disconnect()
+        elif self.reading == DISCARD:
+            self.shut(True)
+        else:
+            self.edge.close()
+
+    cdef void drain(self) noexcept:
+        """The server stops: no further request after the current one."""
+        if self.is_idle():
+            if self.served:
+                self.shut(False)
+            else:
+                # Accepted, but nothing has come yet: what is on its way is still answered.
+                self.edge.deadline(self.service.ticks.linger)
+
+    cdef void lost(self) noexcept:
+        """The connection is gone."""
+        cdef Exchange exchange = self.exchange
+        self.reading = CLOSED
+        self.exchange = None
+        self.held = None
+        if exchange is not None:
+            exchange.lost()
+
+    cdef void set_writable(self, bint writable) noexcept:
+        self.writable = writable
+        if writable and self.exchange is not None:
+            self.exchange.wake()
+
+    cdef bint is_idle(self) noexcept:
+        return self.reading == HEAD and self.head is NULL and self.ahead is NULL
+
+
+cdef bint same_text(const char* text, size_t length, const char* other, size_t other_length) noexcept nogil:
+    """Equal but for the case of ASCII letters."""
+    cdef size_t i
+    if length != other_length:
+        return False
+    for i in range(length):
+        if text[i] != other[i]:
+            if text[i] | 0x20 != other[i] | 0x20 or not c'a' <= text[i] | 0x20 <= c'z':
+                return False
+    return True
+
+
+cdef int64_t read_length(const char* text, size_t length) noexcept nogil:
+    """Content-Length: digits, below 2^63 (RFC 9110 section 8.6); -1 for anything else."""
+    cdef uint64_t number = 0
+    cdef size_t i
+    if length == 0 or length > 19:
+        return -1
+    for i in range(length):
+        if not c'0' <= text[i] <= c'9':
+            return -1
+        number = number * 10 + (text[i] - c'0')
+    return -1 if number >> 63 else <int64_t> number
+
+
+def ends_in_chunked(bytes value) -> bool:
+    """Whether a Transfer-Encoding is well formed, but has codings before `chunked` that we do not have (RFC 9112
+    section 6.1: 501); everything else that is not `chunked` alone is 400."""
+    codings = [coding.strip(b" \t").lower() for coding in value.split(b",")]
+    return codings.pop() == b"chunked" and b"chunked" not in codings \
+        and all(coding.replace(b"-", b"").isalnum() for coding in codings)
