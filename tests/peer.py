@@ -18,7 +18,8 @@ from types import TracebackType
 __all__ = ["Closed", "Malformed", "Peer", "Response"]
 
 STATUS_LINE = re.compile(rb"HTTP/(1\.[01]) ([0-9]{3}) ([\t\x20-\x7e\x80-\xff]*)")
-FIELD_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9a-z-]+): ([\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
+VALUE = rb"[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?"
+FIELD_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9a-z-]+):[ \t]*(" + VALUE + rb")?[ \t]*")
 CHUNK_LINE = re.compile(rb"[0-9a-fA-F]{1,16}")
 SINGLETONS = (b"connection", b"content-length", b"content-type", b"date", b"transfer-encoding")
 

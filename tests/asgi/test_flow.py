@@ -1,0 +1,192 @@
+"""Back-pressure: nothing is read far ahead of the application, nothing is written far ahead of the client."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from typing import Any
+
+import pytest
+from serving import Server, modes
+
+MODES = modes("lazy", "task")
+GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
+START = {"type": "http.response.start", "status": 200}
+KERNEL = 16_000_000  # both socket buffers of a loopback connection, as large as the kernel may make them
+
+
+def memory() -> int:
+    """The largest resident size of this process so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+@pytest.mark.parametrize("started", [False, True], ids=["unread", "one-read"])
+def test_reading_stops(server: Server, chunked: bool, started: bool) -> None:
+    """A body nobody asks for stays in the kernel; when it is asked for it all arrives, in pieces of bounded size."""
+    go = server.gate()
+    total = 60_000_000
+    sizes: list[int] = []
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if started:
+            sizes.append(len((await receive())["body"]))
+        await go.passed()
+        more = True
+        while more:
+            message = await receive()
+            sizes.append(len(message["body"]))
+            more = message["more_body"]
+        await send(START)
+        await send({"type": "http.response.body", "body": b"%d" % sum(sizes)})
+
+    server.use(app)
+    if chunked:
+        piece = b"10000\r\n" + bytes(65536) + b"\r\n"
+        data = piece * (total // 65536)
+        length = total // 65536 * 65536
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+        tail = b"0\r\n\r\n"
+    else:
+        data, length, tail = bytes(total), total, b""
+        head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % total
+    with server.raw() as peer:
+        peer.send(head)
+        sent = peer.pour(data)
+        assert sent < KERNEL, "the server read on although nobody asked"
+        go.open()
+        peer.send(data[sent:] + tail)
+        assert peer.response().body == b"%d" % length
+    assert max(sizes) <= 65536 + 262144, "high-water mark and one read"
+
+
+def test_small_requests_behind_a_full_buffer(server: Server) -> None:
+    """Reading goes on after the pause: the connection serves its next requests."""
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        size, more = 0, True
+        while more:
+            await asyncio.sleep(0)
+            message = await receive()
+            size += len(message["body"])
+            more = message["more_body"]
+        await send(START)
+        await send({"type": "http.response.body", "body": b"%d" % size})
+
+    server.use(app)
+    with server.raw() as peer:
+        for size in (300_000, 0, 70_000, 1, 1_000_000):
+            peer.send(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size + bytes(size) + GET)
+            assert peer.response().body == b"%d" % size
+            assert peer.response().body == b"0"
+
+
+def test_send_waits(server: Server) -> None:
+    """A client that does not read stops the application, and it goes on when the client reads."""
+    sends = 0
+    total = 600
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        nonlocal sends
+        await send({**START, "headers": [(b"content-length", b"%d" % (total * 100_000))]})
+        for number in range(total):
+            await send({"type": "http.response.body", "body": bytes(100_000), "more_body": number < total - 1})
+            sends += 1
+
+    server.use(app)
+    before = memory()
+    with server.raw() as peer:
+        peer.send(GET)
+        response = peer.head()
+        last = -1
+        while sends != last:
+            last = sends
+            for _ in range(20):
+                server.settle()
+        assert sends * 100_000 < KERNEL, "the server gathered what the client did not read"
+        assert response.status == 200
+        left = total * 100_000
+        while left:
+            piece = peer.exactly(min(left, 1_000_000))
+            left -= len(piece)
+        assert peer.pending() == b""
+    assert sends == total
+    assert memory() - before < 40_000_000
+
+
+def test_cancelled_send_goes_out_once(server: Server) -> None:
+    """wait_for(send()) runs out of time while the client does not read: what was taken is sent once, in order."""
+    counts: list[int] = []
+    stuck = server.gate()
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await send(START)
+        number = 0
+        while not stuck.is_open:
+            body = b"%08d" % number * 12_500
+            try:
+                await asyncio.wait_for(send({"type": "http.response.body", "body": body, "more_body": True}), 0.05)
+            except TimeoutError:
+                stuck.open()
+            number += 1
+        counts.append(number)
+        await send({"type": "http.response.body", "body": b""})
+
+    server.use(app)
+    with server.raw() as peer:
+        peer.send(GET)
+        stuck.wait()
+        body = peer.response().body
+        server.idle()
+    number = counts[0]
+    parts = [body[at : at + 100_000] for at in range(0, len(body), 100_000)]
+    assert parts in (
+        [b"%08d" % part * 12_500 for part in range(number)],
+        [b"%08d" % part * 12_500 for part in range(number - 1)],
+    )
+
+
+def test_two_senders_wait(server: Server) -> None:
+    """Two tasks of one call both stand before the high-water mark, and both go on."""
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await send(START)
+
+        async def stream(mark: bytes) -> None:
+            for _ in range(100):
+                await send({"type": "http.response.body", "body": mark * 100_000, "more_body": True})
+
+        await asyncio.gather(stream(b"a"), stream(b"b"))
+        await send({"type": "http.response.body", "body": b""})
+
+    server.use(app)
+    with server.raw() as peer:
+        peer.send(GET)
+        peer.head()
+        for _ in range(20):
+            server.settle()
+        body = b""
+        while chunk := peer.chunk():
+            body += chunk
+    assert (body.count(b"a"), body.count(b"b")) == (10_000_000, 10_000_000)
+
+
+def test_bystander_is_served(server: Server) -> None:
+    """One stuck client costs the others nothing."""
+    stuck = server.gate()
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await send(START)
+        if scope["path"] == "/big":
+            stuck.open()
+            for _ in range(500):
+                await send({"type": "http.response.body", "body": bytes(100_000), "more_body": True})
+        await send({"type": "http.response.body", "body": b"end"})
+
+    server.use(app)
+    with server.raw() as slow:
+        slow.send(GET.replace(b"/ ", b"/big ", 1))
+        stuck.wait()
+        for _ in range(50):
+            assert server.get().body == b"end"
+        slow.reset()
