@@ -1,4 +1,7 @@
-"""One line for each request, in uvicorn's words and with uvicorn's arguments."""
+"""One line for each request, in uvicorn's words and with uvicorn's arguments.
+
+The target stands in it as it was sent: percent-encoded, so that no request can forge a line.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +37,8 @@ def lines(server: Server) -> list[logging.LogRecord]:
         (b"GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n", ("GET", "/a?b=c", "1.1", 200)),
         (b"POST /status/404 HTTP/1.0\r\n\r\n", ("POST", "/status/404", "1.0", 404)),
         (b"GET /a%20b HTTP/1.1\r\nHost: h\r\n\r\n", ("GET", "/a%20b", "1.1", 200)),
-        (b"GET /%c3%a9 HTTP/1.1\r\nHost: h\r\n\r\n", ("GET", "/%C3%A9", "1.1", 200)),
-        (b"GET /%0aforged HTTP/1.1\r\nHost: h\r\n\r\n", ("GET", "/%0Aforged", "1.1", 200)),
+        (b"GET /%c3%a9 HTTP/1.1\r\nHost: h\r\n\r\n", ("GET", "/%c3%a9", "1.1", 200)),
+        (b"GET /%0aforged HTTP/1.1\r\nHost: h\r\n\r\n", ("GET", "/%0aforged", "1.1", 200)),
         (b"GET /status/500 HTTP/1.1\r\nHost: h\r\n\r\n", ("GET", "/status/500", "1.1", 500)),
     ],
 )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
 import sys
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -302,10 +305,9 @@ def test_traceback_shows_the_application(server: Server) -> None:
     assert len(frames) < 12
 
 
-def test_exception_is_freed(server: Server) -> None:
+def test_exception_is_freed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failed call keeps nothing alive: neither its scope nor its locals."""
-    import gc
-    import weakref
+    monkeypatch.setattr(logging.getLogger("pronghorn.error"), "propagate", False)  # pytest keeps the records it sees
 
     class Local:
         pass

@@ -121,11 +121,11 @@ class TestUnknown:
 
     @pytest.mark.parametrize("message", [{}, {"status": 200}, {"type": None}, {"type": 1}, {"type": b"http.response.start"}], ids=repr)
     def test_type_missing_or_wrong(self, server: Server, message: dict[str, Any]) -> None:
-        fault(server, message, START, BODY, at=0, words=("type",))
+        fault(server, message, START, BODY, at=0, words=(str(message["type"]) if "type" in message else "type",))
 
-    @pytest.mark.parametrize("message", [None, "http.response.start", 1, [], (), b"x", [("type", "http.response.start")]], ids=repr)
+    @pytest.mark.parametrize("message", [None, "http.response.start", 1, [], (), b"x"], ids=repr)
     def test_not_a_dict(self, server: Server, message: Any) -> None:
-        fault(server, message, START, BODY, at=0, words=("dict",))
+        fault(server, message, START, BODY, at=0, words=("ASGI message must",))
 
 
 class Name(str):

@@ -81,7 +81,7 @@ def test_more_than_that_closes(server: Server) -> None:
 def test_answer_is_readable_while_the_body_pours_in(server: Server) -> None:
     """A client that sends everything before it reads still finds the answer: no reset overtakes it."""
     server.use(early)
-    body = STOLEN * 5_000
+    body = STOLEN * 50_000
     with server.raw() as peer:
         peer.pour(head(f"Content-Length: {len(body)}", target="/early") + body)
         response = peer.response()
