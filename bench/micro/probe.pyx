@@ -13,6 +13,7 @@ from pronghorn._core.drive cimport Call, Drive
 from pronghorn._core.exchange cimport Application, Exchange, Wire
 from pronghorn._core.head cimport COMPLETE, Head, HeadLimits, method_name, new_head, reset_head, run_head
 from pronghorn._core.headers cimport Field, Fields
+from pronghorn._core.http1 cimport Edge, Http1, Service
 from pronghorn._core.output cimport Output, append
 from pronghorn._core.response cimport Declared, Defaults, write_headers, write_status
 from pronghorn._core.target cimport Paths, Target, split_target
@@ -166,3 +167,31 @@ def exchange_run(Drive drive, app, list headers, int times):
         exchange.run()
         exchange = None
     return wire.count
+
+
+cdef class Memory(Edge):
+    """An edge that forgets what it is to send."""
+    cdef size_t sent
+
+    def __cinit__(self):
+        self.out = Output()
+
+    cdef int send(self, size_t mark, const char* body, size_t length, object owner, const char* tail,
+                  size_t tail_length) noexcept:
+        self.sent += self.out.size - mark + length + tail_length
+        self.out.size = mark
+        return 0
+
+
+def http1_feed(Drive drive, app, config, bytes requests, int times):
+    """Bytes of whole requests to bytes of whole responses, without a transport."""
+    cdef Application application = Application(app, drive, state={})
+    cdef Service service = Service(application, config, 0.25)
+    cdef Memory edge = Memory()
+    cdef Http1 wire = Http1.__new__(Http1, service, edge, application.template(("127.0.0.1", 8000), "http"), 0)
+    cdef bytearray room = bytearray(len(requests))
+    cdef char* data = room
+    for _ in range(times):
+        memcpy(data, <const char*> requests, len(requests))
+        wire.feed(data, len(requests))
+    return application.total, edge.sent

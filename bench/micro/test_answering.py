@@ -2,6 +2,7 @@
 
 import pytest
 from given import TIMES
+
 from pronghorn._core.drive import Drive
 
 HEADERS = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"13")]

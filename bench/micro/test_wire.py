@@ -1,0 +1,90 @@
+"""http1 and edge: whole requests to whole responses, in memory."""
+
+import asyncio
+import logging
+
+import pytest
+from given import BROWSER, PLAIN, TIMES, post
+
+from pronghorn import Config
+from pronghorn._core.drive import Drive
+from pronghorn._core.edge import Connections
+
+HEADERS = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"13")]
+WORKS = {"plain": (PLAIN, 1), "browser": (BROWSER, 1), "pipelined": (PLAIN * 16, 16), "post": (post(b"x" * 1024), 1)}
+
+
+async def hello(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    await send({"type": "http.response.body", "body": b"Hello, World!"})
+
+
+async def echo(scope, receive, send):
+    body = (await receive())["body"]
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture(params=WORKS)
+def work(request):
+    """(application, bytes, requests in them)"""
+    return (echo if request.param == "post" else hello, *WORKS[request.param])
+
+
+@pytest.fixture
+def config():
+    return Config(None, limit_requests_per_connection=0, log_config=None)
+
+
+class Transport(asyncio.Transport):
+    """Counts what is written to it. It has no socket, so the edge writes through it."""
+
+    def __init__(self):
+        super().__init__({"peername": ("127.0.0.1", 50000)})
+        self.written = 0
+
+    def write(self, data):
+        self.written += len(data)
+
+    def get_write_buffer_size(self):
+        return 0
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        pass
+
+    def is_closing(self):
+        return False
+
+    def abort(self):
+        pass
+
+
+def test_http1(benchmark, probe, in_loop, config, work):
+    app, data, requests = work
+    drive = Drive(in_loop.loop, "lazy")
+    total, sent = benchmark(in_loop, probe.http1_feed, drive, app, config, data, TIMES)
+    assert total == TIMES * requests
+    assert sent > 100 * total
+
+
+def test_edge(benchmark, in_loop, config, work):
+    app, data, requests = work
+
+    def connect():
+        connections = Connections(in_loop.loop, app, config, state={}, error=logging.getLogger("bench"))
+        transport = Transport()
+        protocol = connections.listener(("127.0.0.1", 8000))()
+        protocol.connection_made(transport)
+        return connections, protocol, transport
+
+    def feed(protocol):
+        for _ in range(TIMES):
+            with memoryview(protocol.get_buffer(-1)) as buffer:
+                buffer[: len(data)] = data
+            protocol.buffer_updated(len(data))
+
+    connections, protocol, transport = in_loop(connect)
+    benchmark(in_loop, feed, protocol)
+    assert connections.total_requests % (TIMES * requests) == 0
+    assert transport.written > 100 * connections.total_requests
+    in_loop(protocol.connection_lost, None)
