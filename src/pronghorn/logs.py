@@ -161,7 +161,7 @@ def configure(
     if log_config is not None:
         try:
             apply(log_config, use_colors)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        except Exception as error:  # whatever a configuration of somebody's own runs into
             named = "the dictionary" if isinstance(log_config, dict) else repr(log_config)
             raise ConfigError(f"log_config: {named} cannot be used: {one_line(error)}") from error
     if log_level is not None:

@@ -1,0 +1,114 @@
+"""pronghorn.settings: the table that configuration, command line and documentation are made from."""
+
+import resource
+import runpy
+from dataclasses import MISSING
+from pathlib import Path
+
+import pytest
+
+from pronghorn.errors import ConfigError
+from pronghorn.settings import Settings, default_text, table
+
+UVICORN_ORDER = [
+    "host", "port", "uds", "fd", "loop", "lifespan", "log_config", "log_level", "access_log", "use_colors",
+    "server_header", "date_header", "root_path", "limit_concurrency", "limit_max_requests", "backlog",
+    "timeout_keep_alive", "timeout_graceful_shutdown", "headers", "factory",
+]  # fmt: skip
+
+DEFAULTS = {
+    "host": "127.0.0.1",
+    "port": 8000,
+    "loop": "auto",
+    "lifespan": "auto",
+    "task": "auto",
+    "backlog": 2048,
+    "limit_concurrency": None,
+    "limit_max_requests": None,
+    "timeout_keep_alive": 65,
+    "timeout_graceful_shutdown": 30,
+    "timeout_first_byte": 10,
+    "timeout_request_head": 10,
+    "timeout_request_body": 30,
+    "timeout_write_stall": 30,
+    "timeout_linger": 2,
+    "timeout_lifespan_startup": 60,
+    "timeout_lifespan_shutdown": 30,
+    "body_rate_minimum": 240,
+    "body_rate_grace": 5,
+    "limit_request_line": 8192,
+    "limit_request_field_size": 16384,
+    "limit_request_head": 65536,
+    "limit_request_fields": 100,
+    "limit_request_body": None,
+    "limit_trailer_fields": 64,
+    "limit_trailer_size": 8192,
+    "limit_chunk_extension": 256,
+    "limit_chunk_extensions": 16384,
+    "limit_requests_per_connection": 10000,
+    "body_high_water": 65536,
+    "write_high_water": 65536,
+    "header_map": "drop",
+}
+
+
+def test_the_settings_of_uvicorn_come_first_and_in_its_order() -> None:
+    names = [setting.name for setting in table()]
+    assert names[: len(UVICORN_ORDER)] == UVICORN_ORDER
+
+
+@pytest.mark.parametrize(("name", "value"), DEFAULTS.items())
+def test_default(name: str, value: object) -> None:
+    assert getattr(Settings("app"), name) == value
+
+
+@pytest.mark.parametrize("setting", table(), ids=lambda setting: setting.name)
+def test_every_default_is_of_its_own_form(setting: object) -> None:
+    default = setting.default if setting.default is not MISSING else setting.default_factory()  # type: ignore[attr-defined]
+    assert setting.metadata["form"].check(default) == default  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("setting", table(), ids=lambda setting: setting.name)
+def test_every_setting_says_what_it_is_in_one_line(setting: object) -> None:
+    meaning = setting.metadata["meaning"]  # type: ignore[attr-defined]
+    assert meaning.endswith(".") and "\n" not in meaning and len(meaning) < 90
+    assert default_text(setting)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in DEFAULTS if name.startswith(("limit_", "timeout_", "body_rate"))]
+)
+def test_every_limit_and_time_out_can_be_switched_off(name: str) -> None:
+    for off in (None, 0):
+        assert getattr(Settings("app", **{name: off}), name) == off
+
+
+def test_a_wrong_value_names_the_setting_and_the_form() -> None:
+    with pytest.raises(ConfigError) as error:
+        Settings("app", port=70000)
+    assert str(error.value) == "port: expected a port from 0 to 65535, got 70000"
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(TypeError, match="nonsense"):
+        Settings("app", nonsense=1)  # type: ignore[call-arg]
+
+
+def test_connections_stay_below_the_limit_on_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))
+        assert Settings("app").limit_connections == 236
+        resource.setrlimit(resource.RLIMIT_NOFILE, (60, hard))
+        assert Settings("app").limit_connections == 1
+        if hard == resource.RLIM_INFINITY or hard >= 20_000:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (20_000, hard))
+            assert Settings("app").limit_connections == 10_000
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_the_page_of_settings_is_up_to_date() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    page = runpy.run_path(str(docs / "make_settings.py"))["page"]()
+    assert (docs / "settings.md").read_text(encoding="utf-8") == page, "run docs/make_settings.py"
