@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 __all__ = ["adopt", "call", "make_receive"]
 
 
-async def call(app: Any, scope: Any, receive: Any, send: Any) -> Any:
-    """Run the application once, as one coroutine that a task can drive."""
-    return await app(scope, receive, send)
+async def call(app: Any, scope: Any, receive: Any, send: Any, ended: Callable[[Any, BaseException | None], None]) -> None:
+    """Run the application once, as a coroutine that a task can drive.
+
+    ``ended(result, error)`` is told how it ended. No exception leaves but a cancellation, which makes the task count
+    as cancelled: the server reports the application's errors, and an exit is not for an application to decide.
+    """
+    try:
+        result = await app(scope, receive, send)
+    except CancelledError as error:
+        ended(None, error)
+        raise
+    except BaseException as error:
+        ended(None, error)
+    else:
+        ended(result, None)
 
 
 def make_receive(

@@ -124,7 +124,7 @@ cdef Decoded decode(Decoder* decoder, const BodyLimits* limits, const char** at,
             decoder.state = ENDED
 
         else:
-            decoder.trailer_size += 1
+            decoder.trailer_size += decoder.state != TRAILER or octet != c'\r'
             if limits.trailer_size and decoder.trailer_size > limits.trailer_size:
                 return broken(decoder, 431)
             if not trail(decoder, octet):

@@ -112,15 +112,11 @@ cdef class Call:
     cdef void raised(self, object error) noexcept:
         pass
 
-    def done(self, task):
-        """Done callback of a plain task: hand on how the application ended."""
+    def ended(self, result, error):
+        """From a plain task: how the application ended."""
         self.task = None
-        if task.cancelled():
-            self.raised(CancelledError())
-            return
-        error = task.exception()
         if error is None:
-            self.returned(task.result())
+            self.returned(result)
         else:
             self.raised(error)
 
@@ -448,17 +444,14 @@ cdef class Drive:
 
     cdef int spawn(self, Call call, object app, object scope, object receive, object send) except -1:
         context = self.context.copy()
-        coroutine = plain_call(app, scope, receive, send)
+        coroutine = plain_call(app, scope, receive, send, call.ended)
         if self.mode == EAGER:
             task = Task(coroutine, loop=self.loop, context=context, eager_start=True)
-            if task.done():
-                call.done(task)
-                return 0
         else:
             # Not create_task(context=...): factories made before 3.11 do not know that argument.
             task = context.run(self.loop.create_task, coroutine)
-        call.task = task
-        task.add_done_callback(call.done)
+        if not task.done():
+            call.task = task
         return 0
 
 

@@ -41,6 +41,9 @@ TICK = 0.5                      # seconds between two sweeps: how exact time-out
 
 cdef class Window:
 
+    def __len__(self):          # asyncio's own loop looks at it
+        return self.length
+
     def __getbuffer__(self, Py_buffer* view, int flags):
         PyBuffer_FillInfo(view, self, self.start, self.length, 0, flags)
 

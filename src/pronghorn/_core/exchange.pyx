@@ -243,7 +243,10 @@ cdef class Exchange(Call):
     cdef void returned(self, object result) noexcept:
         if result is not None:
             self.application.error.error("ASGI callable should return None, but returned '%s'.", result)
-        if self.response == AWAITED:
+        if self.gone and self.response < COMPLETE:
+            # It was told that the client has gone, and believed it.
+            self.fail(True)
+        elif self.response == AWAITED:
             self.application.error.error("ASGI callable returned without starting response.")
             self.fail(False)
         elif self.response == STARTED:
@@ -418,10 +421,17 @@ cdef class Exchange(Call):
     cdef int send_body(self, dict message) except -1:
         cdef PyObject* entry = PyDict_GetItem(message, "body")
         cdef PyObject* more = PyDict_GetItem(message, "more_body")
-        cdef bint last = more is NULL or not <object> more
+        cdef bint last = True
         cdef Wire wire = self.wire
         cdef bytes body
         cdef Py_ssize_t size
+        if more is not NULL:
+            if <object> more is True:
+                last = False
+            elif <object> more is not False:
+                raise MessageError(
+                    f"'http.response.body': 'more_body' must be a bool, not {type(<object> more).__name__}"
+                )
         if entry is NULL:
             body = b""
         elif type(<object> entry) is bytes:

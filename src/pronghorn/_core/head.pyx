@@ -21,6 +21,10 @@ cdef list method_names = [
     (<bytes> llhttp_method_name(<llhttp_method_t> number)).decode() for number in range(<int> HTTP_QUERY + 1)
 ]
 
+cdef uint8_t[256] TOKEN             # RFC 9110 section 5.6.2
+for _octet in range(256):
+    TOKEN[_octet] = _octet < 128 and (chr(_octet).isalnum() or chr(_octet) in "!#$%&'*+-.^_`|~")
+
 cdef enum:
     UNLIMITED_FIELDS = 10000    # memory for spans there must be; a head of 64 KiB has no more than 16,384 anyway
 
@@ -37,7 +41,8 @@ cdef int on_target(llhttp_t* parser, const char* at, size_t length) noexcept nog
         head.target = <uint32_t> (at - head.base)
         head.target_length = 0
     head.target_length += <uint32_t> length
-    if head.limits.line and head.target_length > head.limits.line:
+    # The line: what stands before the target, the target, and " HTTP/1.1".
+    if head.limits.line and head.target + head.target_length + 9 > head.limits.line:
         return refuse(head, 414)
     return 0
 
@@ -131,26 +136,41 @@ cdef Parsed run_head(Head* head, const char* data, size_t length, const char** r
         return PARTIAL
     rest[0] = llhttp_get_error_pos(&head.parser)
     if error == HPE_PAUSED:
+        if head.limits.total and rest[0] - head.base > head.limits.total:
+            head.status = 431
+            return REFUSED
         return COMPLETE
     if head.status == 0:
-        if error == HPE_INVALID_VERSION or error == HPE_PAUSED_H2_UPGRADE:
+        head.status = 400
+        if error == HPE_PAUSED_H2_UPGRADE or error == HPE_INVALID_VERSION and other_version(head, rest[0]):
             head.status = 505
-        elif error == HPE_INVALID_METHOD and names_a_method(head, data + length):
+        elif error == HPE_INVALID_METHOD and names_a_method(head, rest[0]):
             head.status = 501
-        else:
-            head.status = 400
     return REFUSED
 
 
-cdef bint names_a_method(Head* head, const char* end) noexcept nogil:
-    """Whether the message starts with a word in capitals and a space: a method, but none that llhttp knows."""
+# What was wrong is told from the bytes up to the error alone: the answer must not depend on how they were cut.
+
+cdef bint names_a_method(Head* head, const char* wrong) noexcept nogil:
+    """Whether the message starts with a token that is no method of llhttp's, and not with something else."""
     cdef const char* at = head.base
-    while at < end and (at[0] == c'\r' or at[0] == c'\n'):
+    while at < wrong and (at[0] == c'\r' or at[0] == c'\n'):
         at += 1
-    start = at
-    while at < end and (c'A' <= at[0] <= c'Z' or at[0] == c'-' or at[0] == c'_'):
+    if at < wrong and wrong[0] == c' ':
+        return True
+    while at <= wrong and TOKEN[<uint8_t> at[0]]:
         at += 1
-    return start < at < end and at[0] == c' '
+    return at > wrong
+
+
+cdef bint other_version(Head* head, const char* wrong) noexcept nogil:
+    """Whether the request line ends in HTTP/d.d with another version than 1.0 and 1.1."""
+    cdef const char* at = wrong
+    while at > head.base and at[0] != c'/':
+        at -= 1
+    if wrong - at < 3 or at[2] != c'.' or not c'0' <= at[1] <= c'9' or not c'0' <= at[3] <= c'9':
+        return False
+    return not (at[1] == c'1' and (at[3] == c'0' or at[3] == c'1'))
 
 
 cdef object method_name(Head* head):

@@ -120,6 +120,7 @@ cdef class Http1(Wire):
     cdef uint8_t bodiless
     cdef bint old               # the current request is HTTP/1.0
     cdef bint keep              # the connection stays open after this response
+    cdef bint watched           # the deadline of the current request's body is set
     cdef bint expects           # the client waits for 100 Continue
     cdef bint paused            # reading is paused
     cdef bint half_closed       # the client has shut down its side

@@ -203,7 +203,10 @@ cdef class Http1(Wire):
             if self.paused:
                 self.pause(False)
         elif self.reading == BODY:
-            self.edge.deadline(self.service.ticks.second)
+            # The clock of a body runs on whatever arrives: expired() looks at how much it was.
+            if not self.watched:
+                self.watched = True
+                self.edge.deadline(self.service.ticks.second)
         elif self.reading == HELD:
             self.edge.deadline(self.service.ticks.second if self.half_closed else 0)
             if self.ahead is not NULL and self.ahead.end - self.ahead.start >= READ_AHEAD:
@@ -310,6 +313,9 @@ cdef class Http1(Wire):
         self.old = head.parser.http_minor == 0
         if head.parser.method == HTTP_CONNECT:
             return 501
+        # llhttp takes several spaces where the grammar has one.
+        if base[head.target - 2] == c' ' or base[head.target + head.target_length + 1] == c' ':
+            return 400
         if not split_target(base + head.target, head.target_length, head.parser.method == HTTP_OPTIONS, &target):
             return 400
 
@@ -387,7 +393,7 @@ cdef class Http1(Wire):
 
         self.served += 1
         self.bodiless = head.parser.method == HTTP_HEAD
-        self.keep = head.flags & F_CONNECTION_KEEP_ALIVE if self.old else not head.flags & F_CONNECTION_CLOSE
+        self.keep = not head.flags & F_CONNECTION_CLOSE and (not self.old or head.flags & F_CONNECTION_KEEP_ALIVE)
         if self.served == self.last:
             self.keep = False
         if service.concurrency and (service.open >= service.concurrency
@@ -404,6 +410,7 @@ cdef class Http1(Wire):
             self.reading = BODY
             self.body_since = self.body_heard = service.now
             self.body_before = 0
+            self.watched = False
         else:
             self.reading = HELD
             self.exchange.request = ARRIVED
@@ -481,6 +488,7 @@ cdef class Http1(Wire):
         cdef Declared declared
         try:
             write_status(out, status)
+            declared.no_length = status == 204      # RFC 9110 section 8.6
             write_headers(out, headers, &declared, "http.response.start")
             self.service.defaults.write(out, &declared)
         except BaseException:

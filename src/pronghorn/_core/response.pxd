@@ -6,7 +6,9 @@ from .output cimport Output
 
 
 cdef struct Declared:
-    # What the application's headers say about the message, filled by write_headers().
+    # What the application's headers say about the message, filled by write_headers(); but `no_length` is set by the
+    # caller: the status allows no content-length, leave it out.
+    bint no_length
     int64_t content_length      # bytes, or -1 when there is none
     bint close                  # Connection: close
     bint date                   # the application sends its own Date

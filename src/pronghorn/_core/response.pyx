@@ -112,6 +112,8 @@ cdef int write_headers(Output out, object headers, Declared* declared, str messa
                 declared.content_length = parse_length(<const char*> source, value_length)
                 if declared.content_length < 0:
                     refuse(message, f"content-length must be decimal digits, not {value!r}"[:200])
+                if declared.no_length:
+                    continue
         elif name_length == 4:
             if memcmp(line, b"date", 4) == 0:
                 declared.date = True
@@ -221,6 +223,7 @@ def render(int status, headers, Defaults defaults) -> bytes:
     """A response head as bytes, without the framing lines and the empty line; for tests and measurements."""
     cdef Output out = Output()
     cdef Declared declared
+    declared.no_length = False
     write_status(out, status)
     write_headers(out, headers, &declared, "http.response.start")
     defaults.write(out, &declared)

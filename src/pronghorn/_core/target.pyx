@@ -99,6 +99,9 @@ cdef bint valid_authority(const char* text, size_t length) noexcept nogil:
         while i < length and text[i] != c':':
             if not AUTHORITY[<uint8_t> text[i]]:
                 return False
+            if text[i] == c'%' and (i + 2 >= length or HEX[<uint8_t> text[i + 1]] == 255
+                                    or HEX[<uint8_t> text[i + 2]] == 255):
+                return False
             i += 1
         if i == 0:
             return False
