@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A module that asks for `server` runs once for each of its MODES, a list of (loop, task)."""
-    if "server" in metafunc.fixturenames:
+    if "server" in metafunc.fixturenames and not hasattr(metafunc.module, "server"):
         chosen = getattr(metafunc.module, "MODES", [("uvloop", "auto"), ("asyncio", "auto")])
         metafunc.parametrize("server", chosen, ids=["-".join(mode) for mode in chosen], indirect=True, scope="module")
 
@@ -38,9 +38,10 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
     """After a test on a shared server: no call under way, no connection open, nothing in the log."""
     yield
-    if "server" in request.fixturenames:
-        running: Server = request.getfixturevalue("server")
-        running.check(report=not request.node.stash.get(FAILED, False))
+    serving = sys.modules.get("serving")
+    for running in request.node.funcargs.values() if serving else ():
+        if isinstance(running, serving.Server):
+            running.check(report=not request.node.stash.get(FAILED, False))
 
 
 @pytest.hookimpl(wrapper=True)

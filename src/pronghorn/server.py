@@ -15,6 +15,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from pronghorn import listeners, logs, stopping
+from pronghorn._core.edge import Connections
 from pronghorn.config import Config
 from pronghorn.errors import ConfigError, StartupError
 from pronghorn.lifespan import Lifespan
@@ -43,7 +44,7 @@ class Server:
         self.started = False
         self.failure: StartupError | None = None
         self.servers: list[asyncio.AbstractServer] = []
-        self.connections: Any = None
+        self.connections: Connections | None = None
         self.when_finished: Callable[[], None] | None = None
         self._should_exit = self._force_exit = False
         self._raise_signals_again = True
@@ -112,9 +113,7 @@ class Server:
         await self.lifespan.startup(self._stop)
         if self._stop.is_set():
             return
-        # Connections, and so requests, start from the context that the loop's callbacks are registered in.
-        context = self.lifespan.context.copy()
-        await asyncio.get_running_loop().create_task(self._listen(), context=context)
+        await self._listen()
         self.started = True
         for name in dict.fromkeys(listener.name for listener in self._listeners):
             logger.info("Pronghorn running on %s (Press CTRL+C to quit)", name)
@@ -219,8 +218,6 @@ class Server:
             raise StartupError(f"Error loading ASGI app. It raised {type(error).__name__}.") from error
 
     async def _listen(self) -> None:
-        from pronghorn._core.edge import Connections
-
         loop = asyncio.get_running_loop()
         self.connections = Connections(
             loop,
@@ -230,6 +227,7 @@ class Server:
             access=logs.make_access(logging.getLogger("pronghorn.access")) if self.config.access_log else None,
             error=logger,
             on_limit=self._on_limit,
+            context=self.lifespan.context,
         )
         for listener in self._listeners:
             factory = self.connections.listener(listener.server, "http")

@@ -27,6 +27,7 @@ cdef struct Span:
 
 cdef enum Part:
     NOTHING                     # what the last span belonged to
+    UNKNOWN_METHOD              # llhttp has given up: only the status is not decided yet
     TARGET
     NAME
     VALUE

@@ -26,6 +26,7 @@ for _octet in range(256):
     TOKEN[_octet] = _octet < 128 and (chr(_octet).isalnum() or chr(_octet) in "!#$%&'*+-.^_`|~")
 
 cdef enum:
+    LONGEST_METHOD = 64         # an unknown one; a longer word is no method
     UNLIMITED_FIELDS = 10000    # memory for spans there must be; a head of 64 KiB has no more than 16,384 anyway
 
 
@@ -128,7 +129,10 @@ cdef void reset_head(Head* head) noexcept nogil:
 cdef Parsed run_head(Head* head, const char* data, size_t length, const char** rest) noexcept nogil:
     """Parse `length` bytes at `data`, which lie in one piece with what came before, from `base` on. After COMPLETE,
     `rest` is where the head ends."""
-    cdef llhttp_errno_t error = llhttp_execute(&head.parser, data, length)
+    cdef llhttp_errno_t error
+    if head.part == UNKNOWN_METHOD:
+        return refuse_method(head, data + length)
+    error = llhttp_execute(&head.parser, data, length)
     if error == HPE_OK:
         if head.limits.total and data + length - head.base > head.limits.total:
             head.status = 431 if head.part != NOTHING else 400
@@ -140,27 +144,31 @@ cdef Parsed run_head(Head* head, const char* data, size_t length, const char** r
             head.status = 431
             return REFUSED
         return COMPLETE
-    if head.status == 0:
-        head.status = 400
-        if error == HPE_PAUSED_H2_UPGRADE or error == HPE_INVALID_VERSION and other_version(head, rest[0]):
-            head.status = 505
-        elif error == HPE_INVALID_METHOD and names_a_method(head, rest[0]):
-            head.status = 501
+    if head.status:
+        return REFUSED
+    if error == HPE_INVALID_METHOD:
+        return refuse_method(head, data + length)
+    head.status = 400
+    if error == HPE_PAUSED_H2_UPGRADE or error == HPE_INVALID_VERSION and other_version(head, rest[0]):
+        head.status = 505
     return REFUSED
 
 
-# What was wrong is told from the bytes up to the error alone: the answer must not depend on how they were cut.
-
-cdef bint names_a_method(Head* head, const char* wrong) noexcept nogil:
-    """Whether the message starts with a token that is no method of llhttp's, and not with something else."""
+cdef Parsed refuse_method(Head* head, const char* end) noexcept nogil:
+    """llhttp does not know the method: 501 if it is one all the same, a token and a space, else 400. llhttp stops at
+    the first wrong character; the answer must not depend on how the bytes were cut, so the token is waited for."""
     cdef const char* at = head.base
-    while at < wrong and (at[0] == c'\r' or at[0] == c'\n'):
+    cdef const char* start
+    while at < end and (at[0] == c'\r' or at[0] == c'\n'):
         at += 1
-    if at < wrong and wrong[0] == c' ':
-        return True
-    while at <= wrong and TOKEN[<uint8_t> at[0]]:
+    start = at
+    while at < end and TOKEN[<uint8_t> at[0]]:
         at += 1
-    return at > wrong
+    if at == end and at - start <= LONGEST_METHOD:
+        head.part = UNKNOWN_METHOD
+        return PARTIAL
+    head.status = 501 if start < at < end and at[0] == c' ' else 400
+    return REFUSED
 
 
 cdef bint other_version(Head* head, const char* wrong) noexcept nogil:
