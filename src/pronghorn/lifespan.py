@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from pronghorn.config import Config
@@ -95,7 +96,9 @@ class Lifespan:
 
     async def send(self, message: Message) -> None:
         """The application's send()."""
-        kind = message.get("type") if isinstance(message, dict) else message
+        if not isinstance(message, Mapping):
+            raise MessageError(f"a lifespan message must be a mapping, not {type(message).__name__}")
+        kind = message.get("type")
         match kind:
             case "lifespan.startup.complete" | "lifespan.startup.failed":
                 asked, answered = True, self._started

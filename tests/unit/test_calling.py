@@ -6,34 +6,66 @@ from typing import Any
 
 import pytest
 
-from pronghorn.calling import call, make_receive
+from pronghorn.calling import adopt, call, make_receive
 
 
-def test_call_hands_over_the_three_arguments_and_the_result() -> None:
+class Ended:
+    """Notes how a call ended."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Any, BaseException | None]] = []
+
+    def __call__(self, result: Any, error: BaseException | None) -> None:
+        self.seen.append((result, error))
+
+
+def test_call_hands_over_the_three_arguments_and_reports_the_result() -> None:
     async def app(*arguments: object) -> object:
         await asyncio.sleep(0)
         return arguments
 
-    assert asyncio.run(call(app, 1, 2, 3)) == (1, 2, 3)
+    ended = Ended()
+    asyncio.run(call(app, 1, 2, 3, ended))
+    assert ended.seen == [((1, 2, 3), None)]
 
 
-def test_call_takes_an_application_that_is_no_coroutine_function() -> None:
-    class Application:
-        def __call__(self, *arguments: object) -> Any:
-            async def inner() -> object:
-                return arguments
+@pytest.mark.parametrize("kind", [LookupError, SystemExit, KeyboardInterrupt])
+def test_call_reports_an_exception_and_lets_none_out(kind: type[BaseException]) -> None:
+    raised = kind("mine")
 
-            return inner()
-
-    assert asyncio.run(call(Application(), 1, 2, 3)) == (1, 2, 3)
-
-
-def test_call_lets_exceptions_through() -> None:
     async def app(*_: object) -> None:
-        raise LookupError("mine")
+        raise raised
 
-    with pytest.raises(LookupError, match="mine"):
-        asyncio.run(call(app, 1, 2, 3))
+    ended = Ended()
+    asyncio.run(call(app, 1, 2, 3, ended))
+    assert ended.seen == [(None, raised)]
+
+
+def test_call_reports_a_cancellation_and_counts_as_cancelled() -> None:
+    async def app(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        ended = Ended()
+        task = asyncio.ensure_future(call(app, 1, 2, 3, ended))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+        [(result, error)] = ended.seen
+        assert result is None
+        assert isinstance(error, asyncio.CancelledError)
+
+    asyncio.run(main())
+
+
+def test_adopt_makes_a_coroutine_of_any_awaitable() -> None:
+    class Answer:
+        def __await__(self) -> Any:
+            yield from asyncio.sleep(0).__await__()
+            return 42
+
+    assert asyncio.run(adopt(Answer())) == 42
 
 
 def test_receive_returns_a_message_at_hand_without_waiting() -> None:
@@ -44,7 +76,7 @@ def test_receive_returns_a_message_at_hand_without_waiting() -> None:
 
     receive = make_receive(lambda: {"type": "here"}, wait)
     with pytest.raises(StopIteration) as done:
-        receive().__await__().send(None)  # type: ignore[attr-defined]  # one step is enough
+        next(receive().__await__())  # one step is enough
     assert done.value.value == {"type": "here"}
     assert waits == []
 

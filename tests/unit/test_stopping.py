@@ -1,0 +1,145 @@
+"""pronghorn.stopping: the order of a graceful stop, against connections that obey at a chosen step."""
+
+import asyncio
+import logging
+import socket
+
+import pytest
+
+from pronghorn import stopping
+from pronghorn.listeners import Listener
+from pronghorn.stopping import close_connections, empty_backlog
+
+STEPS = ["drain", "disconnect", "cancel", "abort"]
+
+
+class Obedient:
+    """Connections that are closed once a given step has been taken, and that note the steps."""
+
+    def __init__(self, obeys: str | None, open: int = 1, active: int = 1) -> None:
+        self.obeys = obeys
+        self.open, self.active = open, active
+        self.steps: list[str] = []
+        self.over = asyncio.Event()
+
+    def step(self, name: str) -> None:
+        self.steps.append(name)
+        if name == self.obeys:
+            self.over.set()
+
+    def drain(self) -> None:
+        self.step("drain")
+
+    def disconnect(self) -> None:
+        self.step("disconnect")
+
+    def cancel(self, message: str) -> None:
+        assert message == "Task cancelled, timeout graceful shutdown exceeded"
+        self.step("cancel")
+
+    def abort(self) -> None:
+        self.step("abort")
+
+    async def wait_closed(self) -> None:
+        await self.over.wait()
+
+
+@pytest.fixture(autouse=True)
+def heard(caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("pronghorn").propagate = True
+    caplog.set_level(logging.DEBUG, "pronghorn.error")
+
+
+def close(connections: Obedient, limit: float | None, *, forced: bool = False) -> list[str]:
+    async def main() -> list[str]:
+        force = asyncio.Event()
+        if forced:
+            force.set()
+        await close_connections(connections, limit, force)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return connections.steps
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_goes_only_as_far_as_it_must(step: str) -> None:
+    assert close(Obedient(step), 0.25) == STEPS[: STEPS.index(step) + 1]
+
+
+def test_ends_even_when_nothing_helps(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(stopping, "LEFT_BEHIND_AFTER", 0.01)
+    assert close(Obedient(None), 0.25) == STEPS
+    assert "left behind" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("limit", [None, 3600])
+def test_waits_as_long_as_the_limit_says(limit: float | None) -> None:
+    # An hour, or for ever: it is over when the connections are, and no earlier step was needed.
+    assert close(Obedient("drain"), limit) == ["drain"]
+
+
+@pytest.mark.parametrize("limit", [None, 3600])
+def test_force_cuts_the_waiting_short(limit: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert close(Obedient("cancel"), limit, forced=True) == ["drain", "disconnect", "cancel"]
+
+
+def test_a_limit_of_nothing_disconnects_and_cancels_at_once() -> None:
+    assert close(Obedient("cancel"), 0) == ["drain", "disconnect", "cancel"]
+
+
+def test_says_what_it_waits_for(caplog: pytest.LogCaptureFixture) -> None:
+    close(Obedient("drain", open=1, active=1), 1)
+    close(Obedient("drain", open=0, active=1), 1)
+    close(Obedient("drain", open=0, active=0), 1)
+    assert caplog.messages == [
+        "Waiting for connections to close. (CTRL+C to force quit)",
+        "Waiting for background tasks to complete. (CTRL+C to force quit)",
+    ]
+
+
+def test_says_how_many_it_cancels(caplog: pytest.LogCaptureFixture) -> None:
+    close(Obedient("cancel", active=3), 0)
+    assert "Cancel 3 running task(s), timeout graceful shutdown exceeded" in caplog.messages
+
+
+def listening() -> Listener:
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    sock.listen()
+    sock.setblocking(False)
+    return Listener(sock, "test")
+
+
+def test_the_backlog_is_accepted_before_the_end() -> None:
+    async def main() -> None:
+        listener = listening()
+        loop = asyncio.get_running_loop()
+        clients = [socket.create_connection(listener.socket.getsockname()) for _ in range(5)]
+        accepted: list[socket.socket] = []
+        loop.add_reader(listener.socket, lambda: accepted.append(listener.socket.accept()[0]))
+        await empty_backlog([listener], asyncio.Event())
+        assert len(accepted) == 5
+        loop.remove_reader(listener.socket)
+        for sock in [*clients, *accepted]:
+            sock.close()
+        listener.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("why", ["limit", "force"])
+def test_a_backlog_that_nobody_empties_is_left(why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "BACKLOG_LIMIT", 0.05 if why == "limit" else 3600)
+
+    async def main() -> None:
+        listener = listening()
+        force = asyncio.Event()
+        if why == "force":
+            asyncio.get_running_loop().call_soon(force.set)
+        with socket.create_connection(listener.socket.getsockname()):
+            await empty_backlog([listener], force)
+            assert listener.has_waiting()
+        listener.close()
+
+    asyncio.run(main())
