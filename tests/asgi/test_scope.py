@@ -76,7 +76,7 @@ def test_types(server: Server) -> None:
     server.use(ok)
     server.get("/a?b", "X-A: b")
     scope = server.calls[0]
-    expected = {key: str for key in ("type", "http_version", "method", "scheme", "path", "root_path")}
+    expected = dict.fromkeys(("type", "http_version", "method", "scheme", "path", "root_path"), str)
     expected |= {"raw_path": bytes, "query_string": bytes, "headers": list, "client": tuple, "server": tuple}
     expected |= {"asgi": dict, "state": dict, "extensions": dict}
     assert {key: type(value) for key, value in scope.items()} == expected

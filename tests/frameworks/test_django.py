@@ -13,8 +13,8 @@ from serving import Server, modes, serve
 
 pytest.importorskip("django", reason="Django is not installed")
 
-import django  # noqa: E402
-from django.conf import settings  # noqa: E402
+import django
+from django.conf import settings
 
 if not settings.configured:
     settings.configure(
@@ -32,8 +32,8 @@ if not settings.configured:
     )
     django.setup()
 
-from django.core.asgi import get_asgi_application  # noqa: E402
-from django.http import (  # noqa: E402
+from django.core.asgi import get_asgi_application
+from django.http import (
     FileResponse,
     Http404,
     HttpRequest,
@@ -41,7 +41,7 @@ from django.http import (  # noqa: E402
     JsonResponse,
     StreamingHttpResponse,
 )
-from django.urls import path  # noqa: E402
+from django.urls import path
 
 EVENTS: list[str] = []
 

@@ -12,9 +12,9 @@ from serving import Server, modes, serve
 
 pytest.importorskip("fastapi", reason="FastAPI is not installed")
 
-from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request, UploadFile  # noqa: E402
-from fastapi.responses import StreamingResponse  # noqa: E402
-from pydantic import BaseModel  # noqa: E402
+from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request, UploadFile
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
 
 EVENTS: list[str] = []
 

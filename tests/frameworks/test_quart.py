@@ -12,7 +12,7 @@ from serving import Server, modes, serve
 
 pytest.importorskip("quart", reason="Quart is not installed")
 
-from quart import Quart, Response, abort, jsonify, request  # noqa: E402
+from quart import Quart, Response, abort, jsonify, request
 
 EVENTS: list[str] = []
 
