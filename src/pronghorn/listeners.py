@@ -67,7 +67,8 @@ class Listener:
     async def serve(
         self, loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.BaseProtocol], backlog: int
     ) -> asyncio.AbstractServer:
-        """Listen, and make a protocol for each connection."""
+        """Listen, and make a protocol for each connection; OSError when somebody else was faster."""
+        self.socket.listen(backlog)  # here, as uvloop's own call does not tell that it failed
         if self.socket.family != UNIX:
             return await loop.create_server(factory, sock=self.socket, backlog=backlog)
         ours: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
