@@ -35,7 +35,7 @@ cdef extern from *:
 
 cdef extern from "Python.h":
     void Py_INCREF(object o)
-    Py_ssize_t Py_REFCNT(object o)
+    Py_ssize_t Py_REFCNT(PyObject* o)
 
 # From 3.12 on the interpreter runs a Python coroutine inline, and wraps what other awaitables return in a
 # StopIteration: there receive() is a Python function, elsewhere it is a method that returns an awaitable.
@@ -283,7 +283,8 @@ cdef class Exchange(Call):
 
     cdef void recycle(self, Py_ssize_t references) noexcept:
         """Serve again, if the application kept neither callable: `references` are ours."""
-        if Py_REFCNT(self.send_call) != references or Py_REFCNT(self.receive_call) != references \
+        if Py_REFCNT(<PyObject*> self.send_call) != references \
+                or Py_REFCNT(<PyObject*> self.receive_call) != references \
                 or self.waiters is not None or len(self.application.pool) >= POOL:
             return
         self.scope = None
@@ -298,7 +299,7 @@ cdef class Exchange(Call):
         """The ASGI receive callable, where it is not the Python function around next_message()."""
         cdef Receive awaitable = self.spare
         # The last one serves again when nobody holds it: ours, and the local one, are the only references.
-        if awaitable is None or Py_REFCNT(awaitable) != 2:
+        if awaitable is None or Py_REFCNT(<PyObject*> awaitable) != 2:
             awaitable = self.spare = Receive.__new__(Receive)
         awaitable.exchange = self
         return awaitable
