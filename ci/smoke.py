@@ -16,6 +16,7 @@ def main() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [str(Path(sys.executable).with_name("pronghorn")), "pronghorn.demo:app", "--port", str(port)]
+    command += ["--log-level", "warning", "--no-access-log"]
     server = subprocess.Popen(command)
     try:
         status, length = ask(port, server)
