@@ -40,7 +40,7 @@ def leaves_nothing(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     serving = sys.modules.get("serving")
     for running in request.node.funcargs.values() if serving else ():
-        if isinstance(running, serving.Server):
+        if isinstance(running, serving.Server) and running.thread.is_alive():
             running.check(report=not request.node.stash.get(FAILED, False))
 
 

@@ -111,7 +111,7 @@ def test_half_close_in_the_body(server: Server, body: str) -> None:
         data, how = peer.drain(1.5)
         assert how == "fin"
         assert b"200 OK" not in data
-    assert recorder.cut == ["/cut"]
+    server.until(lambda: recorder.cut == ["/cut"], "the call is told")
     server.take_log()
 
 
