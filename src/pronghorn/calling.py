@@ -9,7 +9,9 @@ from typing import Any
 __all__ = ["adopt", "call", "make_receive"]
 
 
-async def call(app: Any, scope: Any, receive: Any, send: Any, ended: Callable[[Any, BaseException | None], None]) -> None:
+async def call(
+    app: Any, scope: Any, receive: Any, send: Any, ended: Callable[[Any, BaseException | None], None]
+) -> None:
     """Run the application once, as a coroutine that a task can drive.
 
     ``ended(result, error)`` is told how it ended. No exception leaves but a cancellation, which makes the task count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import os
 import platform
 import sys
 from collections.abc import Sequence
@@ -145,6 +146,7 @@ def parameters() -> list[click.Parameter]:
 
 def serve(**values: Any) -> None:
     """Serve the ASGI application APP, which is MODULE:ATTRIBUTE, as in main:app."""
+    open_standard_descriptors()
     source = click.get_current_context().get_parameter_source
     app, app_dir = values.pop("app"), values.pop("app_dir")
     sys.path.insert(0, str(Path(app_dir).absolute()))
@@ -152,6 +154,15 @@ def serve(**values: Any) -> None:
     server = Server(Config(app, **given))
     server.when_finished = exit_soon
     run_until_stopped(server)
+
+
+def open_standard_descriptors() -> None:
+    """Put the null device where a parent closed 0, 1 or 2: a loop's own descriptor must not become one of them."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def exit_soon() -> None:

@@ -120,6 +120,12 @@ def bind_fd(fd: int) -> Listener:
     if sock.type != socket.SOCK_STREAM:
         sock.detach()
         raise StartupError(f"cannot listen on file descriptor {fd}: not a stream socket")
+    if fd <= 2:  # libuv aborts the process when it is to close a standard descriptor
+        sock.detach()
+        sock = socket.socket(fileno=os.dup(fd))
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, fd)
+        os.close(null)
     return Listener(sock, describe(sock))
 
 

@@ -98,7 +98,7 @@ class ColourizedFormatter(logging.Formatter):
 
     def should_use_colors(self) -> bool:
         """Whether to colour when nobody decided; for one's own subclass to override."""
-        return sys.stdout.isatty()
+        return sys.stdout is not None and sys.stdout.isatty()
 
     def color_level_name(self, level_name: str, level_no: int) -> str:
         """The level's name in the level's colour."""
@@ -122,7 +122,7 @@ class DefaultFormatter(ColourizedFormatter):
     """For everything but the access log; looks at stderr, where those lines go."""
 
     def should_use_colors(self) -> bool:
-        return sys.stderr.isatty()
+        return sys.stderr is not None and sys.stderr.isatty()
 
 
 class AccessFormatter(ColourizedFormatter):

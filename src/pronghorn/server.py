@@ -46,7 +46,7 @@ class Server:
         self.servers: list[asyncio.AbstractServer] = []
         self.connections: Connections | None = None
         self.when_finished: Callable[[], None] | None = None
-        self._should_exit = self._force_exit = False
+        self._should_exit = self._force_exit = self._announced = False
         self._raise_signals_again = True
         self._captured_signals: list[int] = []
         self._listeners: list[Listener] = []
@@ -110,6 +110,7 @@ class Server:
         """Bind, start the application, then listen; StartupError when one of them fails."""
         self._listeners = listeners.adopt(sockets) if sockets else listeners.bind(self.config)
         logger.info("Started server process [%d]", os.getpid())
+        self._announced = True
         await self.lifespan.startup(self._stop)
         if self._stop.is_set():
             return
@@ -193,7 +194,7 @@ class Server:
                 await self.main_loop()
         finally:
             await self.shutdown(sockets)
-            if self.failure is None:
+            if self._announced and self.failure is None:
                 logger.info("Finished server process [%d]", os.getpid())
             if self.when_finished is not None:
                 self.when_finished()

@@ -184,7 +184,7 @@ def test_a_file_descriptor_of_any_family(family: int, tmp_path: Path) -> None:
     assert family == socket.AF_INET or (tmp_path / "s").exists()  # whoever bound it removes it
 
 
-def test_descriptor_zero_is_a_descriptor() -> None:
+def test_descriptor_zero_is_a_descriptor_and_is_moved_out_of_the_way() -> None:
     saved = os.dup(0)
     try:
         with socket.socket() as sock:
@@ -192,7 +192,9 @@ def test_descriptor_zero_is_a_descriptor() -> None:
             os.dup2(sock.fileno(), 0)
         [listener] = bound(fd=0)
         assert listener.port
-        listener.socket.detach()
+        assert listener.socket.fileno() > 2
+        assert stat.S_ISCHR(os.fstat(0).st_mode)  # the null device
+        listener.close()
     finally:
         os.dup2(saved, 0)
         os.close(saved)

@@ -94,6 +94,13 @@ def test_without_a_decision_the_terminal_decides(monkeypatch: pytest.MonkeyPatch
     assert logs.AccessFormatter().use_colors is False
 
 
+def test_without_standard_streams_there_are_no_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "stdout", None)
+    assert logs.DefaultFormatter().use_colors is False
+    assert logs.AccessFormatter().use_colors is False
+
+
 def test_the_default_configuration(capfd: pytest.CaptureFixture[str]) -> None:
     logs.configure(logs.LOGGING_CONFIG, None, True, False)
     logging.getLogger("pronghorn.error").info("said")

@@ -75,9 +75,7 @@ def test_every_setting_says_what_it_is_in_one_line(setting: object) -> None:
     assert default_text(setting)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in DEFAULTS if name.startswith(("limit_", "timeout_", "body_rate"))]
-)
+@pytest.mark.parametrize("name", [name for name in DEFAULTS if name.startswith(("limit_", "timeout_", "body_rate"))])
 def test_every_limit_and_time_out_can_be_switched_off(name: str) -> None:
     for off in (None, 0):
         assert getattr(Settings("app", **{name: off}), name) == off
@@ -110,5 +108,7 @@ def test_connections_stay_below_the_limit_on_open_files() -> None:
 
 def test_the_page_of_settings_is_up_to_date() -> None:
     docs = Path(__file__).parents[2] / "docs"
+    if not docs.exists():
+        pytest.skip("not in a source tree")
     page = runpy.run_path(str(docs / "make_settings.py"))["page"]()
     assert (docs / "settings.md").read_text(encoding="utf-8") == page, "run docs/make_settings.py"

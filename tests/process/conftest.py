@@ -1,0 +1,68 @@
+"""Fixtures for tests that start the real command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from process.command import Command
+
+HELLO = """
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+"""
+
+
+class Workplace:
+    """A directory with modules in it, and the commands that were started there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.started: list[Command] = []
+        self.write("hello", HELLO)
+
+    def write(self, module: str, source: str) -> None:
+        """Put a module there."""
+        file = self.path / f"{module.replace('.', '/')}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(source)
+
+    def run(self, *args: str, **options: Any) -> Command:
+        """Start a command of any kind."""
+        command = Command(args, self.path, **options)
+        self.started.append(command)
+        return command
+
+    def pronghorn(self, *args: str, **options: Any) -> Command:
+        """Start the server on a free port."""
+        port = () if {"--uds", "--fd", "--port"} & set(args) else ("--port", "0")
+        return self.run(sys.executable, "-m", "pronghorn", *args, *port, **options)
+
+    def script(self, source: str) -> Command:
+        """Start a script."""
+        self.write("script", source)
+        return self.run(sys.executable, "script.py")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Workplace]:
+    """A workplace whose commands are all ended afterwards."""
+    place = Workplace(tmp_path)
+    yield place
+    for command in place.started:
+        command.kill()
+
+
+@pytest.fixture(params=["uvloop", "asyncio"])
+def start(request: pytest.FixtureRequest, place: Workplace) -> Callable[..., Command]:
+    """Start the server in each of the loops."""
+
+    def start(*args: str, **options: Any) -> Command:
+        return place.pronghorn(*args, "--loop", request.param, **options)
+
+    return start

@@ -1,0 +1,262 @@
+"""Stopping: in order, within its limit, and with exit status 0 once it is complete."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from process.command import Client, Command
+
+if TYPE_CHECKING:
+    from process.conftest import Workplace
+
+Start = Callable[..., Command]
+
+# Answers by path, and says on standard output what happens to it; lifespan as well.
+APP = """
+import asyncio
+import sys
+
+async def head(send, *headers):
+    await send({"type": "http.response.start", "status": 200, "headers": list(headers)})
+
+async def piece(send, body, more=True):
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        print("lifespan.shutdown")
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    path = scope["path"]
+    print("called", path)
+    if path == "/slow":
+        await asyncio.sleep(0.5)
+        await head(send, (b"content-length", b"4"))
+        await piece(send, b"slow", False)
+    elif path == "/stream":
+        await receive()
+        await head(send)
+        await piece(send, b"first")
+        await receive()
+        print("told")
+        await piece(send, b"last", False)
+    elif path in ("/deaf", "/stubborn"):
+        await head(send)
+        await piece(send, b"first")
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError as error:
+                print("cancelled", error)
+                if path == "/deaf":
+                    raise
+    else:
+        await head(send, (b"content-length", b"5"))
+        await piece(send, b"hello", False)
+"""
+
+# The command, less patient with a process that does not end.
+IMPATIENT = """
+from pronghorn import cli
+cli.EXIT_LIMIT = 0.5
+cli.main([*{args}, "--port", "0"], prog_name="pronghorn")
+"""
+
+
+@pytest.fixture
+def serving(start: Start, place: Workplace) -> Callable[..., Command]:
+    """The application above, in each of the loops."""
+    place.write("stops", APP)
+    return lambda *args: start("stops:app", *args)
+
+
+def times(command: Command, *texts: str) -> list[int]:
+    """The positions of lines in the output."""
+    return [next(number for number, line in enumerate(command.lines) if text in line) for text in texts]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_idle_server_stops_at_once(number: int, serving: Start) -> None:
+    command = serving()
+    assert command.port
+    begun = time.monotonic()
+    assert command.stop(number) == 0
+    assert time.monotonic() - begun < 2
+    assert command.err[-4:] == [
+        "INFO:     Shutting down",
+        "INFO:     Waiting for application shutdown.",
+        "INFO:     Application shutdown complete.",
+        f"INFO:     Finished server process [{command.process.pid}]",
+    ]
+    assert command.out == ["lifespan.shutdown"]
+    command.clean()
+
+
+def test_an_idle_connection_is_closed(serving: Start) -> None:
+    command = serving()
+    with Client(command.port) as client:
+        client.request()
+        client.until(b"hello")
+        assert command.stop() == 0
+        assert client.rest() == b""
+
+
+def test_a_request_under_way_is_answered_and_its_connection_closed(serving: Start) -> None:
+    command = serving()
+    port = command.port
+    with Client(port) as client:
+        client.request("/slow")
+        command.wait_for("called /slow")
+        command.send(signal.SIGTERM)
+        command.wait_for("Waiting for connections to close. (CTRL+C to force quit)")
+        with pytest.raises(ConnectionRefusedError):
+            Client(port)
+        answer = client.rest()
+    assert answer.endswith(b"slow")
+    assert b"connection: close" in answer.lower()
+    assert command.exit() == 0
+    command.clean()
+
+
+def test_a_stream_is_told_near_the_limit_and_may_end_well(serving: Start) -> None:
+    command = serving("--timeout-graceful-shutdown", "1")
+    with Client(command.port) as client:
+        client.request("/stream")
+        client.until(b"first")
+        begun = time.monotonic()
+        command.send(signal.SIGTERM)
+        command.wait_for("told")
+        assert time.monotonic() - begun < 2
+        client.rest()
+    assert command.exit() == 0
+    assert "lifespan.shutdown" in command.out
+    command.clean()
+
+
+def test_a_call_that_goes_on_is_cancelled_at_the_limit(serving: Start) -> None:
+    command = serving("--timeout-graceful-shutdown", "1")
+    with Client(command.port) as client:
+        client.request("/deaf")
+        client.until(b"first")
+        begun = time.monotonic()
+        assert command.stop() == 0
+        assert 0.5 < time.monotonic() - begun < 4
+        client.rest()
+    assert "cancelled Task cancelled, timeout graceful shutdown exceeded" in command.out
+    assert "ERROR:    Cancel 1 running task(s), timeout graceful shutdown exceeded" in command.err
+    assert "lifespan.shutdown" in command.out
+    command.clean()
+
+
+def test_a_call_that_ignores_its_cancellation_is_left_behind(place: Workplace) -> None:
+    place.write("stops", APP)
+    command = place.script(IMPATIENT.format(args=["stops:app", "--timeout-graceful-shutdown", "1"]))
+    with Client(command.port) as client:
+        client.request("/stubborn")
+        client.until(b"first")
+        begun = time.monotonic()
+        command.send(signal.SIGTERM)
+        client.rest()
+        command.wait_for("1 task(s) ignore their cancellation and are left behind")
+        command.wait_for("Application shutdown complete.")
+        # The loop waits for every task when it is closed, so this one keeps the process until it is ended.
+        assert command.exit() == 1
+        assert time.monotonic() - begun < 8
+    assert "lifespan.shutdown" in command.out
+
+
+def test_without_patience_nothing_is_waited_for(serving: Start) -> None:
+    command = serving("--timeout-graceful-shutdown", "0")
+    with Client(command.port) as client:
+        client.request("/deaf")
+        client.until(b"first")
+        begun = time.monotonic()
+        assert command.stop() == 0
+        assert time.monotonic() - begun < 3
+    assert "lifespan.shutdown" in command.out
+
+
+def test_a_second_interrupt_cancels_and_still_runs_the_lifespan(serving: Start) -> None:
+    command = serving()
+    with Client(command.port) as client:
+        client.request("/deaf")
+        client.until(b"first")
+        begun = time.monotonic()
+        command.send(signal.SIGINT)
+        command.wait_for("Waiting for connections to close.")
+        assert command.stop(signal.SIGINT) == 0
+        assert time.monotonic() - begun < 5
+    assert "lifespan.shutdown" in command.out
+    assert [line for line in command.out if line.startswith("cancelled")]
+    command.clean()
+
+
+def test_a_second_termination_changes_nothing(serving: Start) -> None:
+    command = serving()
+    with Client(command.port) as client:
+        client.request("/slow")
+        command.wait_for("called /slow")
+        command.send(signal.SIGTERM)
+        command.wait_for("Waiting for connections to close.")
+        command.send(signal.SIGTERM)
+        assert client.rest().endswith(b"slow")
+    assert command.exit() == 0
+    command.clean()
+
+
+def test_the_limit_of_requests_ends_the_process_well(serving: Start) -> None:
+    command = serving("--limit-max-requests", "2")
+    port = command.port
+    for _ in range(2):
+        with Client(port) as client:
+            client.request("/", "Connection: close")
+            assert client.rest().endswith(b"hello")
+    assert command.exit() == 0
+    assert "WARNING:  Maximum request limit of 2 exceeded. Terminating process." in command.err
+    assert command.out[-1] == "lifespan.shutdown"
+    command.clean()
+
+
+def test_a_thread_that_never_ends_does_not_keep_the_process(place: Workplace) -> None:
+    place.write(
+        "stuck",
+        "import asyncio, time\nfrom hello import app as hello\n"
+        "async def app(scope, receive, send):\n"
+        "    if scope['type'] == 'http':\n"
+        "        asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)\n"
+        "    await hello(scope, receive, send)\n",
+    )
+    command = place.script(IMPATIENT.format(args=["stuck:app"]))
+    with Client(command.port) as client:
+        client.request("/", "Connection: close")
+        client.rest()
+    begun = time.monotonic()
+    assert command.stop() == 1
+    assert time.monotonic() - begun < 5
+    assert [line for line in command.err if line.startswith("Timeout")]
+    assert [line for line in command.err if "in worker" in line or "thread.py" in line or "_worker" in line]
+
+
+def test_without_standard_output_it_serves_and_stops(place: Workplace) -> None:
+    line = f"exec {sys.executable} -m pronghorn hello:app --port 0 >&-"
+    command = place.run("sh", "-c", line)
+    with Client(command.port) as client:
+        client.request("/", "Connection: close")
+        assert client.rest().endswith(b"hello")
+    assert command.stop() == 0
+
+
+def test_python_is_ended_with_status_0_by_a_termination(place: Workplace) -> None:
+    # Not by the signal, as with uvicorn: service managers read 0 as "stopped as asked".
+    command = place.run(sys.executable, "-c", "import pronghorn; pronghorn.run('hello:app', port=0); print('after')")
+    assert command.port
+    assert command.stop(signal.SIGTERM) == 0
+    assert command.out == ["after"]
