@@ -84,18 +84,26 @@ cdef inline object steal(PyObject* reference):
     return result
 
 
-cdef object swap(object loop, object task):
-    """Make `task` (or None) the current task of the loop; returns the one before it, or None."""
+cdef object enter_task(object loop, object task):
+    """Make `task` the current task of the loop; returns the one before it, or None."""
     cdef PyObject* before
     if current_tasks is None:
         return swap_current_task(loop, task)
     before = PyDict_GetItem(current_tasks, loop)
     result = None if before is NULL else <object> before
-    if task is not None:
-        PyDict_SetItem(current_tasks, loop, task)
-    elif before is not NULL:
-        PyDict_DelItem(current_tasks, loop)
+    PyDict_SetItem(current_tasks, loop, task)
     return result
+
+
+cdef int leave_task(object loop, object before) except -1:
+    """Make `before` the current task again, or nobody if it is None."""
+    if current_tasks is None:
+        swap_current_task(loop, before)
+    elif before is None:
+        PyDict_DelItem(current_tasks, loop)
+    else:
+        PyDict_SetItem(current_tasks, loop, before)
+    return 0
 
 
 cdef class Call:
@@ -390,7 +398,7 @@ cdef class Drive:
         self.call = call
         self.running = task
         self.call_context = context
-        before = swap(self.loop, task)
+        before = enter_task(self.loop, task)
         PyContext_Enter(context)
         coroutine = PyObject_Vectorcall(<PyObject*> app, arguments + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
         if coroutine is not NULL:
@@ -401,7 +409,7 @@ cdef class Drive:
             status = PyIter_Send(<PyObject*> self.coroutine, <PyObject*> None, &result)
         outcome = steal(take_exception()) if status == PYGEN_ERROR else steal(result)
         PyContext_Exit(context)
-        swap(self.loop, before)
+        leave_task(self.loop, before)
         steps = self.steps
         owned = self.coroutine
         self.call = None

@@ -48,6 +48,7 @@ cdef class Connection(Edge):
     cdef Connection previous    # in the owner's list
     cdef Connection next
     cdef uint32_t due           # tick of the deadline; 0: none
+    cdef uint32_t placed        # tick at which it was put at the end of the list
     cdef int fd                 # -1: write through the transport
     cdef bint linked
     cdef bint backlog           # the transport holds output

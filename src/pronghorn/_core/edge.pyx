@@ -47,9 +47,6 @@ cdef class Window:
     def __getbuffer__(self, Py_buffer* view, int flags):
         PyBuffer_FillInfo(view, self, self.start, self.length, 0, flags)
 
-    def __releasebuffer__(self, Py_buffer* view):
-        pass
-
 
 cdef class Connections:
     """See docs/architecture.md, "The door between the two layers".
@@ -396,8 +393,9 @@ cdef class Connection(Edge):
     cdef void idle(self) noexcept:
         cdef Connections owner = self.owner
         self.due = owner.service.now + owner.service.ticks.keep_alive if owner.service.ticks.keep_alive else 0
-        # Those that were idle longest come first, to be dropped first.
-        if self.linked and owner.final is not self:
+        # Those that were idle longest come first, to be dropped first; in which half second is exact enough.
+        if self.placed != owner.service.now and self.linked:
+            self.placed = owner.service.now
             owner.unlink(self)
             owner.link(self)
 

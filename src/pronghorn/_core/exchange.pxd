@@ -47,7 +47,7 @@ cdef class Application:
     """What all exchanges of a server share."""
     cdef readonly object app
     cdef readonly Drive drive
-    cdef readonly object state          # lifespan state, copied into each scope
+    cdef readonly dict state            # lifespan state, copied into each scope
     cdef object access                  # callable(client, method, path, version, status), or None
     cdef object error                   # logging.Logger
     cdef object on_limit                # called once, when `limit` responses are complete
@@ -79,6 +79,7 @@ cdef class Exchange(Call):
     cdef bint bodiless          # HEAD: the response has no body
     cdef bint gone              # tell the application http.disconnect
     cdef bint ended             # the application has returned or raised
+    cdef bint waits             # it has waited, and is in Application.waiting
     cdef int64_t length         # bytes that content-length still promises, -1 without one
 
     cdef bytes body             # what has arrived of the body, or None

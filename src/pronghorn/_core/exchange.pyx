@@ -41,6 +41,8 @@ cdef extern from "Python.h":
 # StopIteration: there receive() is a Python function, elsewhere it is a method that returns an awaitable.
 cdef bint PYTHON_RECEIVE = sys.version_info >= (3, 12)
 
+cdef str GET = sys.intern("GET")    # the very object that a parsed request has
+
 cdef enum:
     POOL = 128                  # idle exchanges kept: as many as are likely to run at once
 
@@ -78,7 +80,7 @@ cdef class Application:
                  size_t limit=0):
         self.app = app
         self.drive = drive
-        self.state = state
+        self.state = dict(state)
         self.root_path = root_path
         self.access = access
         self.error = error
@@ -100,7 +102,7 @@ cdef class Application:
             "root_path": self.root_path,
             "headers": None,
             "state": None,
-            "method": "GET",
+            "method": GET,
             "path": "/",
             "raw_path": b"/",
             "query_string": b"",
@@ -126,15 +128,18 @@ cdef class Application:
         # What an application may write to is its own: a change must not show in another request.
         PyDict_SetItem(scope, "asgi", PyDict_Copy(<dict> scope["asgi"]))
         PyDict_SetItem(scope, "extensions", {})
-        PyDict_SetItem(scope, "state", self.state.copy())
-        if old:
-            PyDict_SetItem(scope, "http_version", "1.0")
+        PyDict_SetItem(scope, "state", PyDict_Copy(self.state))
         PyDict_SetItem(scope, "client", client)
         PyDict_SetItem(scope, "headers", headers)
-        PyDict_SetItem(scope, "method", method)
         PyDict_SetItem(scope, "path", path)
         PyDict_SetItem(scope, "raw_path", raw_path)
-        PyDict_SetItem(scope, "query_string", query)
+        # What most requests have is in the template.
+        if old:
+            PyDict_SetItem(scope, "http_version", "1.0")
+        if method is not GET:
+            PyDict_SetItem(scope, "method", method)
+        if query is not None:
+            PyDict_SetItem(scope, "query_string", query)
         exchange.scope = scope
         self.active += 1
         return exchange
@@ -197,6 +202,7 @@ cdef class Exchange(Call):
         """Call the application."""
         self.application.drive.start(self, self.application.app, self.scope, self.receive_call, self.send_call)
         if not self.ended:
+            self.waits = True
             self.application.waiting.add(self)
         elif self.wire is None:
             self.recycle(1)
@@ -278,7 +284,8 @@ cdef class Exchange(Call):
         """The application has ended, one way or the other."""
         self.ended = True
         self.application.active -= 1
-        if self in self.application.waiting:
+        if self.waits:
+            self.waits = False
             self.application.waiting.discard(self)
 
     cdef void recycle(self, Py_ssize_t references) noexcept:

@@ -3,6 +3,8 @@
 # No lenient flag is ever set, and no exception can cross the callbacks: they touch no Python object, leave a status in
 # the struct and return an error code.
 
+import sys
+
 from libc.stdlib cimport malloc
 from libc.string cimport memcpy, memset
 
@@ -18,7 +20,7 @@ settings.on_message_complete = on_message
 
 # One str for each method, shared by all requests.
 cdef list method_names = [
-    (<bytes> llhttp_method_name(<llhttp_method_t> number)).decode() for number in range(<int> HTTP_QUERY + 1)
+    sys.intern((<bytes> llhttp_method_name(<llhttp_method_t> number)).decode()) for number in range(<int> HTTP_QUERY + 1)
 ]
 
 cdef uint8_t[256] TOKEN             # RFC 9110 section 5.6.2

@@ -401,7 +401,7 @@ cdef class Http1(Wire):
             return 503
 
         service.paths.look_up(target.path, target.path_length)
-        query = target.query[:target.query_length] if target.query_length else b""
+        query = target.query[:target.query_length] if target.query_length else None
         self.exchange = service.application.begin(
             self, self.template, self.edge.client(), method_name(head), service.paths.path, service.paths.raw_path,
             query, headers, self.old, self.bodiless,
