@@ -115,6 +115,41 @@ def test_half_close_in_the_body(server: Server, body: str) -> None:
     server.take_log()
 
 
+@pytest.mark.parametrize(
+    ("behind", "answers", "cut"),
+    [
+        (b"", 1, []),
+        (FIRST, 2, []),
+        (FIRST[:20], 1, []),
+        (head("Content-Length: 5", target="/cut") + b"he", 1, ["/cut"]),
+        (head("Transfer-Encoding: chunked", target="/cut") + b"5\r\nhe", 1, ["/cut"]),
+    ],
+    ids=["nothing", "whole", "half-head", "half-body", "half-chunk"],
+)
+def test_half_close_behind_a_slow_answer(server: Server, behind: bytes, answers: int, cut: list[str]) -> None:
+    """FIN is read while the first call is under way; what stands before it, whole or not, is dealt with in its turn."""
+    gate = server.gate()
+    recorder = Recorder()
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["path"] == "/slow":
+            await gate.passed()
+        await recorder(scope, receive, send)
+
+    server.use(app)
+    with server.raw() as peer:
+        peer.send(head(method="GET", target="/slow") + behind).finish()
+        server.until(lambda: len(server.calls) == 1, "the call begins")
+        server.settle()
+        gate.open()
+        for _ in range(answers):
+            assert peer.response().status == 200
+        data, how = peer.drain(1.5)
+        assert how == "fin" and not data.startswith(b"HTTP/1.1 200")
+    server.until(lambda: recorder.cut == cut, "the call is told")
+    assert len(server.take_log()) <= 1
+
+
 @pytest.mark.parametrize("state", ["silent", "half-head", "in-call", "half-body", "after-the-answer"])
 def test_reset_in_every_state(server: Server, state: str) -> None:
     """Nothing is left behind and nothing is logged, many times over."""
