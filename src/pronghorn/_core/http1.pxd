@@ -14,13 +14,14 @@ The two directions have a state each:
 It knows no event loop: it is fed, and asks the edge to send, to stop reading, to set its deadline and to close.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from .body cimport BodyLimits, Decoder
 from .exchange cimport Application, Exchange, Wire
 from .head cimport Head, HeadLimits
 from .headers cimport Fields
 from .output cimport Output
+from .request cimport HeaderMap
 from .response cimport Declared, Defaults
 from .target cimport Paths
 
@@ -88,7 +89,7 @@ cdef class Service:
     cdef uint32_t requests      # per connection; 0: no limit
     cdef uint32_t concurrency   # --limit-concurrency; 0: none
     cdef uint32_t open          # connections
-    cdef uint8_t header_map     # names with "_": 0 drop, 1 refuse, 2 keep
+    cdef HeaderMap header_map
     cdef bint draining
 
 

@@ -4,25 +4,15 @@
 from http import HTTPStatus
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.list cimport PyList_New, PyList_SET_ITEM
-from cpython.ref cimport Py_INCREF
 from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcmp, memcpy, memmove
+from libc.string cimport memcpy, memmove
 
 from .body cimport BROKEN, DATA, END, decode, expect_chunks, expect_length
-from .exchange cimport ARRIVED, ARRIVING
-from .head cimport COMPLETE, PARTIAL, REFUSED, Parsed, Span, copy_head, method_name, new_head, reset_head, run_head
-from .headers cimport CONTENT_LENGTH, EXPECT, HOST, ORDINARY, PRIVATE, TRANSFER_ENCODING, UNDERSCORED, UPGRADE, Field
-from .llhttp cimport (
-    F_CONNECTION_CLOSE, F_CONNECTION_KEEP_ALIVE, F_CONNECTION_UPGRADE, HTTP_CONNECT, HTTP_HEAD, HTTP_OPTIONS,
-    HTTP_TRACE,
-)
+from .exchange cimport ARRIVED
+from .head cimport PARTIAL, REFUSED, Parsed, copy_head, method_name, new_head, reset_head, run_head
 from .output cimport append
+from .request cimport DROP, KEEP, REFUSE, Request, examine
 from .response cimport write_chunk_size, write_headers, write_length, write_status
-from .target cimport Target, split_target, valid_authority
-
-cdef extern from "Python.h":
-    void Py_SET_SIZE(object o, Py_ssize_t size)
 
 cdef enum:
     LARGE_BODY = 16384          # from here on a body is sent from where it is instead of being copied
@@ -30,8 +20,6 @@ cdef enum:
     READ_AHEAD = 65536          # input behind a request in progress, then reading pauses
     UNREAD_BODY = 65536         # of a request that was answered early: less is read and thrown away
     READ_ROOM = 4096            # free memory for the next read into the read-ahead
-
-DROP, REFUSE, KEEP = range(3)
 
 
 cdef class Edge:
@@ -289,128 +277,37 @@ cdef class Http1(Wire):
         return 0
 
     cdef int begin(self, Head* head) except -1:
-        """A head is complete: check what llhttp does not, decide the framing, make the exchange. Returns 0, or the
-        status to refuse the request with."""
+        """A head is complete: make the exchange. Returns 0, or the status to refuse the request with."""
         cdef Service service = self.service
-        cdef Target target
-        cdef Span* span
-        cdef Span* host = NULL
-        cdef Span* length = NULL
-        cdef Span* coding = NULL
-        cdef Span* expect = NULL
-        cdef Span* upgrade = NULL
-        cdef char* base = <char*> head.base
-        cdef int hosts = 0
-        cdef uint32_t kept = 0
-        cdef uint32_t i
-        cdef Field field
-        cdef int64_t size = 0
-        cdef list headers
-        cdef object query
-
-        if head.parser.http_major != 1 or head.parser.http_minor > 1:
-            return 505
-        self.old = head.parser.http_minor == 0
-        if head.parser.method == HTTP_CONNECT:
-            return 501
-        # llhttp takes several spaces where the grammar has one.
-        if base[head.target - 2] == c' ' or base[head.target + head.target_length + 1] == c' ':
-            return 400
-        if not split_target(base + head.target, head.target_length, head.parser.method == HTTP_OPTIONS, &target):
-            return 400
-
-        headers = PyList_New(head.count)
-        for i in range(head.count):
-            span = &head.spans[i]
-            while span.value_length and (base[span.value + span.value_length - 1] == c' '
-                                         or base[span.value + span.value_length - 1] == c'\t'):
-                span.value_length -= 1
-            pair = service.fields.pair(base + span.name, span.name_length, base + span.value, span.value_length, &field)
-            if field != ORDINARY:
-                if field == HOST:
-                    host = span
-                    hosts += 1
-                elif field == CONTENT_LENGTH:
-                    if length is not NULL:
-                        return 400
-                    length = span
-                elif field == TRANSFER_ENCODING:
-                    if coding is not NULL:
-                        return 400
-                    coding = span
-                elif field == EXPECT:
-                    expect = span
-                elif field == UPGRADE:
-                    upgrade = span
-                elif field == UNDERSCORED and service.header_map != KEEP:
-                    if service.header_map == REFUSE:
-                        return 400
-                    continue
-            Py_INCREF(pair)
-            PyList_SET_ITEM(headers, kept, pair)
-            kept += 1
-        if kept != head.count:
-            Py_SET_SIZE(headers, kept)
-
-        # RFC 9112 section 3.2: exactly one valid Host in HTTP/1.1, the same as the target's if that has one.
-        if hosts > 1 or (hosts == 0 and not self.old):
-            return 400
-        if hosts and not valid_authority(base + host.value, host.value_length):
-            return 400
-        if target.authority_length:
-            if not valid_authority(target.authority, target.authority_length):
-                return 400
-            if hosts and not same_text(target.authority, target.authority_length, base + host.value, host.value_length):
-                return 400
-
-        # RFC 9112 section 6.3: the length of the body.
-        if coding is not NULL:
-            if self.old or length is not NULL:
-                return 400
-            if not same_text(base + coding.value, coding.value_length, b"chunked", 7):
-                return 501 if ends_in_chunked(base[coding.value:coding.value + coding.value_length]) else 400
-            expect_chunks(&self.decoder)
-        else:
-            if length is not NULL:
-                size = read_length(base + length.value, length.value_length)
-                if size < 0:
-                    return 400
-                if service.body_limits.body and <uint64_t> size > service.body_limits.body:
-                    return 413
-            expect_length(&self.decoder, size)
-        if coding is not NULL or size:
-            if head.parser.method == HTTP_TRACE:
-                return 400
-            # A tunnel that starts with a body is read differently by whoever follows the upgrade.
-            if upgrade is not NULL and head.flags & F_CONNECTION_UPGRADE \
-                    and b"websocket" in base[upgrade.value:upgrade.value + upgrade.value_length].lower():
-                return 400
-        self.expects = False
-        if expect is not NULL and not self.old:
-            if not same_text(base + expect.value, expect.value_length, b"100-continue", 12):
-                return 417
-            self.expects = coding is not NULL or size > 0
-
+        cdef Request request
+        cdef list headers = examine(head, service.fields, service.header_map, service.body_limits.body, &request)
+        self.old = request.old
+        self.bodiless = request.bodiless
+        if request.status:
+            return request.status
+        self.expects = request.expects
+        self.keep = request.keep
         self.served += 1
-        self.bodiless = head.parser.method == HTTP_HEAD
-        self.keep = not head.flags & F_CONNECTION_CLOSE and (not self.old or head.flags & F_CONNECTION_KEEP_ALIVE)
         if self.served == self.last:
             self.keep = False
         if service.concurrency and (service.open >= service.concurrency
                                     or service.application.active >= service.concurrency):
             return 503
-
-        service.paths.look_up(target.path, target.path_length)
-        query = target.query[:target.query_length] if target.query_length else None
+        service.paths.look_up(request.target.path, request.target.path_length)
         self.exchange = service.application.begin(
             self, self.template, self.edge.client(), method_name(head), service.paths.path, service.paths.raw_path,
-            query, headers, self.old, self.bodiless,
+            request.target.query[:request.target.query_length] if request.target.query_length else None,
+            headers, self.old, self.bodiless,
         )
-        if coding is not NULL or size:
+        if request.chunked or request.length:
             self.reading = BODY
             self.body_since = self.body_heard = service.now
             self.body_before = 0
             self.watched = False
+            if request.chunked:
+                expect_chunks(&self.decoder)
+            else:
+                expect_length(&self.decoder, request.length)
         else:
             self.reading = HELD
             self.exchange.request = ARRIVED
@@ -758,36 +655,3 @@ cdef class Http1(Wire):
 
     cdef bint is_idle(self) noexcept:
         return self.reading == HEAD and self.head is NULL and self.ahead is NULL
-
-
-cdef bint same_text(const char* text, size_t length, const char* other, size_t other_length) noexcept nogil:
-    """Equal but for the case of ASCII letters."""
-    cdef size_t i
-    if length != other_length:
-        return False
-    for i in range(length):
-        if text[i] != other[i]:
-            if text[i] | 0x20 != other[i] | 0x20 or not c'a' <= text[i] | 0x20 <= c'z':
-                return False
-    return True
-
-
-cdef int64_t read_length(const char* text, size_t length) noexcept nogil:
-    """Content-Length: digits, below 2^63 (RFC 9110 section 8.6); -1 for anything else."""
-    cdef uint64_t number = 0
-    cdef size_t i
-    if length == 0 or length > 19:
-        return -1
-    for i in range(length):
-        if not c'0' <= text[i] <= c'9':
-            return -1
-        number = number * 10 + (text[i] - c'0')
-    return -1 if number >> 63 else <int64_t> number
-
-
-def ends_in_chunked(bytes value) -> bool:
-    """Whether a Transfer-Encoding is well formed, but has codings before `chunked` that we do not have (RFC 9112
-    section 6.1: 501); everything else that is not `chunked` alone is 400."""
-    codings = [coding.strip(b" \t").lower() for coding in value.split(b",")]
-    return codings.pop() == b"chunked" and b"chunked" not in codings \
-        and all(coding.replace(b"-", b"").isalnum() for coding in codings)

@@ -1,0 +1,32 @@
+"""What a complete request head says: its fields, its target, how its body is framed, whether the connection stays.
+
+llhttp has checked the grammar. Here stand the rules for the whole: which fields must be there, which must not, which
+contradict each other (RFC 9112 sections 3.2, 6 and 9, RFC 9110 sections 7.2, 8.6 and 10.1.1).
+"""
+
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+
+from .head cimport Head
+from .headers cimport Fields
+from .target cimport Target
+
+
+cdef enum HeaderMap:
+    # Names with "_", which a proxy may take for those with "-".
+    DROP
+    REFUSE
+    KEEP
+
+
+cdef struct Request:
+    Target target
+    int64_t length              # content-length, 0 without one
+    bint chunked
+    bint old                    # HTTP/1.0
+    bint keep                   # the client wants the connection to stay open
+    bint expects                # it waits for 100 Continue before it sends the body
+    bint bodiless               # HEAD: the response has no body
+    uint16_t status             # what to refuse it with; 0: it is fine
+
+
+cdef list examine(Head* head, Fields fields, HeaderMap underscores, uint64_t body_limit, Request* request)
