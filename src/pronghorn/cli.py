@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
-import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import Field
@@ -120,6 +119,8 @@ def option(setting: Field[Any]) -> click.Option:
 
 def print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
+        import platform  # slow to import, and of use here only
+
         python = f"{platform.python_implementation()} {platform.python_version()}"
         click.echo(f"Running pronghorn {pronghorn.__version__} with {python} on {platform.system()}")
         ctx.exit()

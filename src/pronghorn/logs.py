@@ -13,7 +13,7 @@ import logging
 import logging.config
 import sys
 from collections.abc import Callable
-from copy import copy, deepcopy
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,9 +79,17 @@ LEVEL_COLOURS = {
     logging.ERROR: RED,
     logging.CRITICAL: BOLD + RED,
 }
+PHRASES = {status.value: status.phrase for status in http.HTTPStatus}
 STATUS_COLOURS = {1: WHITE, 2: GREEN, 3: YELLOW, 4: RED, 5: BOLD + RED}
 
 Style = Literal["%", "{", "$"]
+
+
+def duplicate(record: logging.LogRecord) -> logging.LogRecord:
+    """A record to add to without other handlers noticing; many times faster than copy.copy()."""
+    twin = record.__class__.__new__(record.__class__)
+    twin.__dict__.update(record.__dict__)
+    return twin
 
 
 class ColourizedFormatter(logging.Formatter):
@@ -106,16 +114,19 @@ class ColourizedFormatter(logging.Formatter):
         return f"{colour}{level_name}{RESET}" if colour else level_name
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        painted = copy(record)
-        blanks = " " * (8 - len(record.levelname))
-        level_name = record.levelname
+        painted = duplicate(record)
+        self.add_fields(painted.__dict__, painted)
+        return super().formatMessage(painted)
+
+    def add_fields(self, fields: dict[str, Any], record: logging.LogRecord) -> None:
+        """Add to the fields of a record what the format string may ask for."""
+        level_name, blanks = record.levelname, " " * (8 - len(record.levelname))
         if self.use_colors:
             level_name = self.color_level_name(level_name, record.levelno)
-            if "color_message" in painted.__dict__:
-                painted.msg = painted.__dict__["color_message"]
-                painted.__dict__["message"] = painted.getMessage()
-        painted.__dict__["levelprefix"] = f"{level_name}:{blanks}"
-        return super().formatMessage(painted)
+            if "color_message" in fields:
+                record.msg = fields["color_message"]
+                fields["message"] = record.getMessage()
+        fields["levelprefix"] = f"{level_name}:{blanks}"
 
 
 class DefaultFormatter(ColourizedFormatter):
@@ -130,27 +141,19 @@ class AccessFormatter(ColourizedFormatter):
 
     def get_status_code(self, status_code: int) -> str:
         """The code and its phrase, coloured by class."""
-        try:
-            phrase = http.HTTPStatus(status_code).phrase
-        except ValueError:
-            phrase = ""
-        text = f"{status_code} {phrase}"
+        text = f"{status_code} {PHRASES.get(status_code, '')}"
         if self.use_colors:
             return f"{STATUS_COLOURS.get(status_code // 100, '')}{text}{RESET}"
         return text
 
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        painted = copy(record)
-        client_addr, method, full_path, http_version, status_code = painted.args  # type: ignore[misc]
+    def add_fields(self, fields: dict[str, Any], record: logging.LogRecord) -> None:
+        """Add the parts of the access line."""
+        super().add_fields(fields, record)
+        client_addr, method, full_path, http_version, status_code = record.args  # type: ignore[misc]
         request_line = f"{method} {full_path} HTTP/{http_version}"
-        if self.use_colors:
-            request_line = f"{BOLD}{request_line}{RESET}"
-        painted.__dict__.update(
-            client_addr=client_addr,
-            request_line=request_line,
-            status_code=self.get_status_code(status_code),  # type: ignore[arg-type]
-        )
-        return super().formatMessage(painted)
+        fields["client_addr"] = client_addr
+        fields["request_line"] = f"{BOLD}{request_line}{RESET}" if self.use_colors else request_line
+        fields["status_code"] = self.get_status_code(status_code)  # type: ignore[arg-type]
 
 
 def configure(

@@ -54,9 +54,9 @@ async def app(scope, receive, send):
 """
 
 
-def test_an_application_that_never_answers_is_named_and_given_up(start: Start, place: Workplace) -> None:
+def test_an_application_that_never_answers_is_named_and_given_up(place: Workplace) -> None:
     place.write("prints", PRINTS)
-    command = start("prints:app", "--timeout-lifespan-startup", "5.5")
+    command = place.pronghorn("prints:app", "--timeout-lifespan-startup", "5.5")
     command.wait_for("starting")
     begun = time.monotonic()
     warning = command.wait_for("WARNING:")
@@ -120,9 +120,9 @@ def test_a_shutdown_has_its_limit(start: Start, place: Workplace) -> None:
     assert command.err[-2].startswith("ERROR:    Application shutdown takes too long")
 
 
-def test_a_second_interrupt_shortens_a_shutdown(start: Start, place: Workplace) -> None:
+def test_a_second_interrupt_shortens_a_shutdown(place: Workplace) -> None:
     place.write("slow_end", SLOW_END)
-    command = start("slow_end:app")
+    command = place.pronghorn("slow_end:app")
     assert command.port
     command.send(signal.SIGINT)
     command.wait_for("ending")
