@@ -23,7 +23,17 @@ class Private(BaseException):
     """Not an Exception, as CancelledError is not."""
 
 
-KINDS = [ValueError, Private, asyncio.CancelledError, SystemExit, KeyboardInterrupt, GeneratorExit, RecursionError]
+KINDS = [
+    ValueError,
+    Private,
+    asyncio.CancelledError,
+    SystemExit,
+    KeyboardInterrupt,
+    GeneratorExit,
+    StopAsyncIteration,
+    TimeoutError,
+    OSError,
+]
 pytestmark = pytest.mark.filterwarnings("error")
 
 
@@ -75,8 +85,8 @@ class TestRaising:
             assert response.header("content-type") == "text/plain; charset=utf-8"
             assert response.header("connection") == "close"
             peer.ended(1.5)
-        error = server.traceback(kind)
-        assert str(error) == "on purpose"
+        error = server.traceback(Exception if kind is StopAsyncIteration else kind)
+        assert str(error) == "on purpose" or kind is StopAsyncIteration
         lives(server)
 
     def test_between_start_and_end(self, server: Server, kind: type[BaseException], pause: bool) -> None:
@@ -88,7 +98,7 @@ class TestRaising:
             assert not data.endswith(b"0\r\n\r\n")
             assert data.count(b"HTTP/1.1 ") <= 1, "nothing may follow a broken response"
             assert data == b"" or data.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 500 "))
-        server.traceback(kind)
+        server.traceback(Exception if kind is StopAsyncIteration else kind)
         assert len(server.calls) == 1
         lives(server)
 
@@ -99,7 +109,7 @@ class TestRaising:
             peer.send(GET)
             response = peer.response()
             assert (response.status, response.body, response.closes) == (200, b"whole", False)
-            server.traceback(kind)
+            server.traceback(Exception if kind is StopAsyncIteration else kind)
             server.use(ok)
             peer.send(GET)
             assert peer.response().body == b"whole"
@@ -274,14 +284,17 @@ class TestShape:
         assert (response.status, response.closes) == (500, True)
         server.traceback(TypeError)
 
-    def test_raises_before_there_is_a_coroutine(self, server: Server) -> None:
+    @pytest.mark.parametrize("kind", [ValueError, StopIteration, SystemExit, KeyboardInterrupt], ids=lambda kind: kind.__name__)
+    def test_raises_before_there_is_a_coroutine(self, server: Server, kind: type[BaseException]) -> None:
         def app(scope: dict[str, Any], receive: Any, send: Any) -> Any:
-            raise ValueError("on purpose")
+            raise kind("on purpose")
 
         server.use(app)
         response = server.get()
         assert (response.status, response.body) == (500, b"Internal Server Error")
-        server.traceback(ValueError)
+        log = server.take_log()
+        assert len(log) == 1 and log[0].exc_info
+        lives(server)
 
 
 def test_traceback_shows_the_application(server: Server) -> None:

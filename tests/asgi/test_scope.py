@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -314,6 +315,24 @@ def test_unix_socket(folder: Path, loop: str) -> None:
             assert peer.response().status == 200
         scope = server.calls[0]
         assert (scope["client"], scope["server"]) == (None, (path, None))
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_ipv6(loop: str) -> None:
+    """Addresses have two parts in ASGI, in IPv6 too."""
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 in this interpreter")
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError as error:
+        pytest.skip(f"no IPv6 on this machine: {error}")
+    with serve(ok, loop=loop, host="::1") as server, socket.create_connection(("::1", server.port)) as client:
+        client.settimeout(5)
+        client.sendall(request())
+        assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        scope = server.calls[0]
+        assert scope["client"] == ("::1", client.getsockname()[1])
+        assert scope["server"] == ("::1", server.port)
 
 
 class TestUnderscores:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -197,6 +198,49 @@ def test_bad_request_behind_a_slow_one(server: Server) -> None:
         assert response.status == 400 and response.closes
         peer.ended(1.5)
     assert server.line()
+
+
+def test_twenty_thousand_in_one_go(server: Server) -> None:
+    """More than one read takes: heads lie across the border of two reads, many times."""
+    server.use(path)
+    count = 20_000
+    with server.raw(timeout=20.0) as peer:
+        writer = threading.Thread(target=peer.socket.sendall, args=(b"".join(get(number) for number in range(count)),))
+        writer.start()
+        number = closed = 0
+        while number < count and not closed:
+            response = peer.response()
+            assert response.body == f"/{number}".encode()
+            closed = response.closes  # limit_requests_per_connection
+            number += 1
+        if closed:
+            peer.close()
+        writer.join(20.0)
+    assert number >= 9_000
+
+
+@pytest.mark.parametrize("app", [path, pausing], ids=lambda app: app.__name__)
+def test_answers_nobody_reads(server: Server, app: Any) -> None:
+    """Small requests, large answers, a client that does not read: the server stops answering, and goes on later."""
+    count, size = 1000, 100_000
+
+    async def large(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if app is pausing:
+            await asyncio.sleep(0)
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": scope["raw_path"].ljust(size)})
+
+    server.use(large)
+    with server.raw(timeout=20.0) as peer:
+        peer.send(b"".join(get(number) for number in range(count)))
+        last = -1
+        while len(server.calls) != last:
+            last = len(server.calls)
+            for _ in range(20):
+                server.settle()
+        assert len(server.calls) * size < 20_000_000, "the answers pile up in the server"
+        for number in range(count):
+            assert peer.response().body == f"/{number}".encode().ljust(size)
 
 
 def test_flood_behind_a_slow_request(server: Server) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import select
+import socket
 import time
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -121,6 +123,37 @@ def test_empty_bodies_first(server: Server, bodies: list[bytes]) -> None:
             assert response.framing in ("length", "chunked")
 
 
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [(["Expect: magic"], 417), (["Content-Length: x"], 400), (["Transfer-Encoding: gzip, chunked"], 501)],
+)
+def test_refused_head_has_no_body(server: Server, lines: list[str], status: int) -> None:
+    """Whatever is wrong with a HEAD request, its answer has no body: a client would take it for the next response."""
+    server.use(responding(200, [], b""))
+    with server.raw() as peer:
+        peer.send(head(*lines, method="HEAD"))
+        response = peer.response("HEAD")
+        assert response.status == status and response.closes
+        assert peer.ended(1.5) == "fin"
+    assert len(server.take_log()) <= 1
+
+
+@pytest.mark.parametrize("pause", [False, True])
+def test_failed_head_has_no_body(server: Server, pause: bool) -> None:
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if pause:
+            await receive()
+        raise ValueError("on purpose")
+
+    server.use(app)
+    with server.raw() as peer:
+        peer.send(head(method="HEAD"))
+        response = peer.response("HEAD")
+        assert response.status == 500 and response.closes
+        assert peer.ended(1.5) == "fin"
+    server.traceback(ValueError)
+
+
 def test_chunks_are_the_bodies(server: Server) -> None:
     server.use(responding(200, [], b"a", b"", b"bc", b"d" * 300))
     response = server.get()
@@ -203,6 +236,19 @@ def test_date_moves_on(server: Server) -> None:
         dates.add(date)
         assert abs(parsedate_to_datetime(date).timestamp() - time.time()) < 2.5
     assert len(dates) == 2
+
+
+def test_date_after_a_quiet_time(server: Server) -> None:
+    """Nobody was connected for a while: the first answer after it has the date of now."""
+    server.use(responding(200, [], b""))
+    server.get()
+    server.until(lambda: server.open == 0, "nobody is connected")
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        select.select([reader], [], [], 2.2)  # let time pass
+    date = server.get().header("date")
+    assert date is not None
+    assert abs(parsedate_to_datetime(date).timestamp() - time.time()) < 1.6
 
 
 @pytest.mark.parametrize("name", ["date", "server"])
