@@ -73,6 +73,9 @@ class Lifespan:
         """Tell the application to stop and wait for it, within its limit, which ``force`` shortens."""
         if self._task is None or self._task.done():
             return
+        if not self._started.is_set():  # whoever waited for the start has gone
+            await self._end(0)
+            return
         logger.info("Waiting for application shutdown.")
         self._messages.put_nowait({"type": "lifespan.shutdown"})
         limit = self.config.timeout_lifespan_shutdown or None

@@ -289,9 +289,14 @@ cdef class Exchange(Call):
             self.application.waiting.discard(self)
 
     cdef void recycle(self, Py_ssize_t references) noexcept:
-        """Serve again, if the application kept neither callable: `references` are ours."""
+        """Serve again, if the application kept nothing: neither callable, nor what receive() or send() returned.
+
+        Ours are: of each callable `references`, and of the exchange itself the callables' (receive() in Python has two
+        methods inside), the last awaitable's and the caller's."""
         if Py_REFCNT(<PyObject*> self.send_call) != references \
                 or Py_REFCNT(<PyObject*> self.receive_call) != references \
+                or Py_REFCNT(<PyObject*> self) > 3 + PYTHON_RECEIVE + (self.spare is not None) \
+                or (self.spare is not None and Py_REFCNT(<PyObject*> self.spare) != 1) \
                 or self.waiters is not None or len(self.application.pool) >= POOL:
             return
         self.scope = None

@@ -182,14 +182,13 @@ cdef class Http1(Wire):
         """Input has been dealt with as far as it goes: send what came of it, and say what is waited for now."""
         self.feeding = False
         self.uncork()
-        if self.reading == HEAD:
+        if self.half_closed and (self.reading == HEAD or self.reading == BODY):
+            # What has not come will not come: behind the last response, or in the middle of a request.
+            self.shut(False)
+        elif self.reading == HEAD:
             if self.ahead is NULL:
-                if self.half_closed:
-                    self.shut(False)
-                    return
                 self.edge.idle()
-            if self.paused:
-                self.pause(False)
+            self.pause(False)
         elif self.reading == BODY:
             # The clock of a body runs on whatever arrives: expired() looks at how much it was.
             if not self.watched:
@@ -490,7 +489,7 @@ cdef class Http1(Wire):
         """The response is complete; it is on its way, or in the buffer."""
         self.exchange = None
         self.writing = NONE
-        if not self.keep:
+        if not self.keep or (self.service.draining and self.ahead is NULL):
             self.shut(self.reading == BODY)
         elif self.reading == BODY:
             self.reading = DISCARD
