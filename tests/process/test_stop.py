@@ -89,7 +89,7 @@ def test_an_idle_server_stops_at_once(number: int, serving: Start) -> None:
     assert command.port
     begun = time.monotonic()
     assert command.stop(number) == 0
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 5
     assert command.err[-4:] == [
         "INFO:     Shutting down",
         "INFO:     Waiting for application shutdown.",
@@ -134,7 +134,7 @@ def test_a_stream_is_told_near_the_limit_and_may_end_well(serving: Start) -> Non
         begun = time.monotonic()
         command.send(signal.SIGTERM)
         command.wait_for("told")
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 5
         client.rest()
     assert command.exit() == 0
     assert "lifespan.shutdown" in command.out
@@ -148,7 +148,7 @@ def test_a_call_that_goes_on_is_cancelled_at_the_limit(serving: Start) -> None:
         client.until(b"first")
         begun = time.monotonic()
         assert command.stop() == 0
-        assert 0.5 < time.monotonic() - begun < 4
+        assert 0.5 < time.monotonic() - begun < 8
         client.rest()
     assert "cancelled Task cancelled, timeout graceful shutdown exceeded" in command.out
     assert "ERROR:    Cancel 1 running task(s), timeout graceful shutdown exceeded" in command.err
@@ -180,7 +180,7 @@ def test_without_patience_nothing_is_waited_for(serving: Start) -> None:
         client.until(b"first")
         begun = time.monotonic()
         assert command.stop() == 0
-        assert time.monotonic() - begun < 3
+        assert time.monotonic() - begun < 5
     assert "lifespan.shutdown" in command.out
 
 

@@ -239,6 +239,19 @@ def test_a_stop_during_the_start_cancels_the_call() -> None:
     asyncio.run(main())
 
 
+def test_a_start_that_nobody_waits_for_any_more_is_cancelled() -> None:
+    async def main() -> None:
+        made = make(forgetful)
+        starting = asyncio.ensure_future(made.startup(asyncio.Event()))
+        await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.wait({starting})
+        await made.shutdown(asyncio.Event())
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
 def test_a_shutdown_that_takes_too_long_is_left(caplog: pytest.LogCaptureFixture) -> None:
     async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         await receive()

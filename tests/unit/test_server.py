@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ import pytest
 import pronghorn
 from pronghorn import Config, Server, StartupError
 from pronghorn.server import HANDLED_SIGNALS, run_until_stopped
+
+Startup = Callable[..., Coroutine[Any, Any, None]]
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -218,7 +220,7 @@ def test_outside_the_main_thread_signals_are_left_alone() -> None:
     thread.join()
 
 
-def signalling(startup: Callable[..., Awaitable[None]], event: threading.Event) -> Callable[..., Awaitable[None]]:
+def signalling(startup: Startup, event: threading.Event) -> Startup:
     """What embedders do: wrap a step of the server's life."""
 
     async def wrapped(sockets: Any = None) -> None:

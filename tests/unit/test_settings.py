@@ -4,6 +4,7 @@ import resource
 import runpy
 from dataclasses import MISSING
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,8 @@ def test_every_setting_says_what_it_is_in_one_line(setting: object) -> None:
 @pytest.mark.parametrize("name", [name for name in DEFAULTS if name.startswith(("limit_", "timeout_", "body_rate"))])
 def test_every_limit_and_time_out_can_be_switched_off(name: str) -> None:
     for off in (None, 0):
-        assert getattr(Settings("app", **{name: off}), name) == off
+        given: dict[str, Any] = {name: off}
+        assert getattr(Settings("app", **given), name) == off
 
 
 def test_a_wrong_value_names_the_setting_and_the_form() -> None:
