@@ -1,0 +1,1 @@
+# Nothing to be called from Python: the request head is parsed from http1.
