@@ -157,7 +157,7 @@ class RequestTask(Task):
             self._title = f"Task-request-{next(task_numbers)}"
         return self._title
 
-    def set_name(self, value):
+    def set_name(self, value, /):
         if self._real:
             Task.set_name(self, value)
         else:
@@ -199,11 +199,11 @@ class RequestTask(Task):
         self._realise()
         return Task.exception(self)
 
-    def add_done_callback(self, callback, *, context=None):
+    def add_done_callback(self, callback, /, *, context=None):
         self._realise()
         Task.add_done_callback(self, callback, context=context)
 
-    def remove_done_callback(self, callback):
+    def remove_done_callback(self, callback, /):
         return Task.remove_done_callback(self, callback) if self._real else 0
 
     def get_stack(self, *, limit=None):

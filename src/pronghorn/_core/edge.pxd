@@ -44,7 +44,8 @@ cdef class Connection(Edge):
     cdef Connections owner
     cdef object transport
     cdef Http1 wire
-    cdef object peer            # the scope's `client`, once it was asked for
+    cdef object peer            # the scope's `client`
+    cdef bint peer_known        # once it was asked for
     cdef Connection previous    # in the owner's list
     cdef Connection next
     cdef uint32_t due           # tick of the deadline; 0: none

@@ -401,6 +401,7 @@ cdef class Connection(Edge):
 
     cdef void close(self) noexcept:
         self.due = 0
+        self.fd = -1
         if self.transport is not None:
             self.transport.close()
 
@@ -419,10 +420,12 @@ cdef class Connection(Edge):
             return
         if self.fd >= 0:
             reset_on_close(self.fd)
+            self.fd = -1
         self.transport.abort()
 
     cdef object client(self):
-        if self.peer is None and self.transport is not None:
+        if not self.peer_known and self.transport is not None:
+            self.peer_known = True
             peer = self.transport.get_extra_info("peername")
             if isinstance(peer, tuple):
                 self.peer = (peer[0], peer[1])

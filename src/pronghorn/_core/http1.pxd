@@ -121,6 +121,8 @@ cdef class Http1(Wire):
     cdef uint8_t bodiless
     cdef bint old               # the current request is HTTP/1.0
     cdef bint keep              # the connection stays open after this response
+    cdef bint wanted            # and the client wants it to: it may be sending more
+    cdef bint overloaded        # the current request is one too many
     cdef bint watched           # the deadline of the current request's body is set
     cdef bint expects           # the client waits for 100 Continue
     cdef bint paused            # reading is paused
@@ -153,6 +155,7 @@ cdef class Http1(Wire):
     cdef void pause(self, bint reading) noexcept
     cdef void refuse(self, int status) noexcept
     cdef int answer(self, int status) except -1
+    cdef void turn_away(self, Exchange exchange) noexcept
     cdef void leave(self) noexcept
     cdef void shut(self, bint linger) noexcept
     cdef void next_request(self) noexcept

@@ -9,7 +9,8 @@ from libc.string cimport memcpy, memmove
 
 from .body cimport BROKEN, DATA, END, decode, expect_chunks, expect_length
 from .exchange cimport ARRIVED
-from .head cimport PARTIAL, REFUSED, Parsed, copy_head, method_name, new_head, reset_head, run_head
+from .head cimport PARTIAL, REFUSED, TARGET, Parsed, copy_head, method_name, new_head, reset_head, run_head
+from .llhttp cimport HTTP_HEAD
 from .output cimport append
 from .request cimport DROP, KEEP, REFUSE, Request, examine
 from .response cimport write_chunk_size, write_headers, write_length, write_status
@@ -228,6 +229,7 @@ cdef class Http1(Wire):
                 self.keep_head(head, end)
             return end
         if parsed == REFUSED:
+            self.bodiless = head.part >= TARGET and head.parser.method == HTTP_HEAD
             self.refuse(head.status)
             return end
         try:
@@ -247,7 +249,10 @@ cdef class Http1(Wire):
             if self.exchange is None:       # refused: the application is not called
                 exchange.end()
                 return end
-        exchange.run()
+        if self.overloaded:
+            self.turn_away(exchange)
+        else:
+            exchange.run()
         return rest
 
     cdef void keep_head(self, Head* head, char* end) noexcept:
@@ -285,13 +290,13 @@ cdef class Http1(Wire):
         if request.status:
             return request.status
         self.expects = request.expects
-        self.keep = request.keep
+        self.keep = self.wanted = request.keep
         self.served += 1
         if self.served == self.last:
             self.keep = False
-        if service.concurrency and (service.open >= service.concurrency
-                                    or service.application.active >= service.concurrency):
-            return 503
+        self.overloaded = service.concurrency and (
+            service.open >= service.concurrency or service.application.active >= service.concurrency
+        )
         service.paths.look_up(request.target.path, request.target.path_length)
         self.exchange = service.application.begin(
             self, self.template, self.edge.client(), method_name(head), service.paths.path, service.paths.raw_path,
@@ -490,7 +495,7 @@ cdef class Http1(Wire):
         self.exchange = None
         self.writing = NONE
         if not self.keep or (self.service.draining and self.ahead is NULL):
-            self.shut(self.reading == BODY)
+            self.shut(self.reading == BODY or self.wanted)
         elif self.reading == BODY:
             self.reading = DISCARD
             self.discarded = 0
@@ -505,7 +510,7 @@ cdef class Http1(Wire):
         self.exchange = None
         if not started:
             self.answer(500)
-            self.shut(self.reading == BODY)
+            self.shut(self.reading == BODY or self.wanted)
             return
         if self.writing == UNTIL_CLOSE:
             # Only a reset tells the client; an orderly close would be the end of the body.
@@ -571,6 +576,17 @@ cdef class Http1(Wire):
         if not self.edge.corked:
             self.edge.send(mark, NULL, 0, None, NULL, 0)
         return 0
+
+    cdef void turn_away(self, Exchange exchange) noexcept:
+        """There are more requests under way than --limit-concurrency allows: no call for this one."""
+        self.service.application.error.warning("Exceeded concurrency limit.")
+        self.exchange = None
+        exchange.lost()
+        exchange.end()
+        if self.service.application.access is not None:
+            exchange.log(503)
+        self.answer(503)
+        self.shut(True)
 
     cdef void shut(self, bint linger) noexcept:
         """Close when everything is sent. linger: the client may still be sending, and a close with unread input would
