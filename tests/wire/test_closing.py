@@ -42,6 +42,21 @@ def test_half_close_after_a_pipeline(server: Server) -> None:
         assert peer.ended(1.5) == "fin"
 
 
+def test_half_close_in_the_middle_of_a_pipeline(server: Server) -> None:
+    """FIN arrives while some are answered and others still wait: at whatever moment, every request gets its answer."""
+    server.use(pausing)
+    count = 100
+    data = b"".join(head(method="GET", target=f"/{number}") for number in range(count))
+    for moment in range(0, count, 3):
+        with server.raw() as peer:
+            peer.send(data)
+            for number in range(count):
+                if number == moment:
+                    peer.finish()
+                assert peer.response().body == f"/{number}".encode()
+            assert peer.ended(1.5) == "fin"
+
+
 def test_half_close_with_a_body(server: Server) -> None:
     server.use(Recorder())
     with server.raw() as peer:
