@@ -52,6 +52,7 @@ cdef class Connection(Edge):
     cdef uint32_t placed        # tick at which it was put at the end of the list
     cdef int fd                 # -1: write through the transport
     cdef bint linked
+    cdef bint ended             # closed or aborted: nothing goes out any more
     cdef bint backlog           # the transport holds output
     cdef uint32_t stalled       # tick of the last progress in writing
     cdef size_t backlog_size    # then

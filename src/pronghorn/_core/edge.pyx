@@ -254,6 +254,7 @@ cdef class Connection(Edge):
         self.fd = -1
         self.due = 0
         self.backlog = False
+        self.ended = True
         self.wire.lost()
         self.transport = None
         if self.linked:
@@ -283,7 +284,7 @@ cdef class Connection(Edge):
         cdef ssize_t sent = 0
         cdef size_t done
         out.size = mark
-        if self.transport is None:
+        if self.ended:
             return 0
         if self.fd >= 0 and not self.backlog:
             while True:
@@ -306,8 +307,9 @@ cdef class Connection(Edge):
                     sent = 0
                     break
                 if errno != EINTR:
-                    # Broken pipe, reset: the transport finds out by itself when it reads, or is told here.
+                    # Broken pipe, reset: the application is told before the loop gets to tell us.
                     self.abort()
+                    self.wire.lost()
                     return 0
             done = <size_t> sent
             if done == head_length + length + tail_length:
@@ -366,6 +368,7 @@ cdef class Connection(Edge):
         """The transport did not take a write: nothing more can be said to this client."""
         self.owner.application.error.debug("write failed: %r", error)
         self.abort()
+        self.wire.lost()
 
     cdef void send_soon(self) noexcept:
         self.owner.loop.call_soon(self.flush_now)
@@ -377,11 +380,11 @@ cdef class Connection(Edge):
         self.owner.loop.call_soon(self.resume_now)
 
     def resume_now(self):
-        if self.transport is not None:
+        if not self.ended:
             self.wire.resume()
 
     cdef void pause(self, bint reading) noexcept:
-        if self.transport is not None and not self.transport.is_closing():
+        if not self.ended:
             if reading:
                 self.transport.pause_reading()
             else:
@@ -402,11 +405,12 @@ cdef class Connection(Edge):
     cdef void close(self) noexcept:
         self.due = 0
         self.fd = -1
-        if self.transport is not None:
+        if not self.ended:
+            self.ended = True
             self.transport.close()
 
     cdef void shut(self) noexcept:
-        if self.transport is None or self.transport.is_closing():
+        if self.ended:
             return
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -421,6 +425,7 @@ cdef class Connection(Edge):
         if self.fd >= 0:
             reset_on_close(self.fd)
             self.fd = -1
+        self.ended = True
         self.transport.abort()
 
     cdef object client(self):

@@ -494,6 +494,8 @@ cdef class Http1(Wire):
         """The response is complete; it is on its way, or in the buffer."""
         self.exchange = None
         self.writing = NONE
+        if self.reading == CLOSED:
+            return
         if not self.keep or (self.service.draining and self.ahead is NULL):
             self.shut(self.reading == BODY or self.wanted)
         elif self.reading == BODY:
