@@ -131,6 +131,57 @@ def test_send_after_the_client_has_gone(server: Server, part: str) -> None:
     assert server.take_log() == []
 
 
+@pytest.mark.parametrize("listens", [False, True])
+def test_body_that_is_refused(server: Server, listens: bool) -> None:
+    """The body turns out to be broken: the client has its 400, and the call is as if the client had gone."""
+    go = server.gate()
+    seen: list[Any] = []
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if listens:
+            seen.append((await receive())["type"])
+        else:
+            await go.passed()
+        try:
+            await send(START)
+        except OSError as error:
+            seen.append(type(error))
+            raise
+
+    server.use(app)
+    with server.raw() as peer:
+        peer.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+        server.until(lambda: len(server.calls) == 1, "the call begins")
+        server.settle()
+        peer.send(b"nonsense\r\n")
+        response = peer.response()
+        assert response.status == 400 and response.closes
+        go.open()
+        server.idle()
+        assert peer.ended(1.5) == "fin"
+    assert seen == (["http.disconnect"] if listens else []) + [ClientDisconnected]
+    assert server.line()
+
+
+def test_body_that_is_broken_after_the_answer(server: Server) -> None:
+    """The answer is complete when the rest of the body turns out to be broken: no other request is read from it."""
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await send(START)
+        await send({"type": "http.response.body", "body": b"early"})
+
+    server.use(app)
+    with server.raw() as peer:
+        peer.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert peer.response().body == b"early"
+        peer.offer(b"nonsense\r\n" + GET)
+        data, how = peer.drain(1.5)
+        assert how == "fin"
+        assert data == b"" or data.startswith(b"HTTP/1.1 400 ")
+    assert len(server.calls) == 1
+    assert len(server.take_log()) <= 1
+
+
 def test_wrapped_in_another_exception(server: Server) -> None:
     """A framework may raise its own error from it; the cause is still the client, but the error is the framework's."""
     go = server.gate()

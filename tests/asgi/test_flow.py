@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import resource
+import socket
 from typing import Any
 
 import pytest
@@ -112,6 +114,59 @@ def test_send_waits(server: Server) -> None:
         assert peer.pending() == b""
     assert sends == total
     assert memory() - before < 40_000_000
+
+
+@pytest.mark.parametrize("framing", ["chunked", "length"])
+@pytest.mark.parametrize("seed", range(4))
+def test_every_byte_in_order(server: Server, framing: str, seed: int) -> None:
+    """Bodies of all sizes to a client that reads in odd pieces, so that the socket takes parts of everything."""
+    source = random.Random(seed)
+    sizes = [source.choice([0, 1, 100, 5_000, 16_383, 16_384, 16_385, 65_536, 150_000]) for _ in range(300)]
+    bodies = [bytes([number % 251]) * size for number, size in enumerate(sizes)]
+    headers = [(b"content-length", b"%d" % sum(sizes))] if framing == "length" else []
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await send({**START, "headers": headers})
+        for body in bodies:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body"})
+
+    server.use(app)
+    with server.raw() as peer:
+        peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 20_000)
+        peer.send(GET * 3)
+        for _ in range(3):
+            response = peer.head()
+            received = bytearray()
+            if framing == "length":
+                left = sum(sizes)
+                while left:
+                    piece = peer.exactly(min(left, source.randint(1, 100_000)))
+                    received += piece
+                    left -= len(piece)
+            else:
+                while chunk := peer.chunk():
+                    received += chunk
+            assert response.status == 200
+            assert received == b"".join(bodies)
+
+
+def test_pipelined_answers_of_all_sizes(server: Server) -> None:
+    """Whole answers of all sizes behind each other, while the client reads nothing at first."""
+    sizes = [0, 1, 16_384, 3, 200_000, 70_000, 16_383, 1_000_000, 5] * 20
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        number = int(scope["path"][1:])
+        await send(START)
+        await send({"type": "http.response.body", "body": bytes([number % 251]) * sizes[number]})
+
+    server.use(app)
+    with server.raw() as peer:
+        peer.send(b"".join(GET.replace(b"/ ", b"/%d " % number, 1) for number in range(len(sizes))))
+        for _ in range(30):
+            server.settle()
+        for number, size in enumerate(sizes):
+            assert peer.response().body == bytes([number % 251]) * size
 
 
 def test_cancelled_send_goes_out_once(server: Server) -> None:

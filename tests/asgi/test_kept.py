@@ -103,6 +103,40 @@ def test_of_another_connection(server: Server) -> None:
     assert len(keeper.found) == 6
 
 
+@pytest.mark.parametrize("size", [3, 20_000, 200_000])
+@pytest.mark.parametrize("pause", [False, True])
+def test_send_of_a_running_request(server: Server, size: int, pause: bool) -> None:
+    """One call writes for another, as a chat does, in the middle of its own response: neither gets the other's bytes."""
+    waiting: list[Any] = []
+    done = server.gate()
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["path"] == "/waiting":
+            waiting.append(send)
+            await done.passed()
+            await send({"type": "http.response.body", "body": b"end"})
+            return
+        (other,) = waiting
+        await send(START)
+        await other(START)
+        for number in range(10):
+            body = bytes([number]) * size
+            await send({"type": "http.response.body", "body": b"own" + body, "more_body": True})
+            await other({"type": "http.response.body", "body": b"other" + body, "more_body": True})
+            if pause:
+                await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b"end"})
+        done.open()
+
+    server.use(app)
+    with server.raw() as one, server.raw() as two:
+        one.send(get("/waiting"))
+        server.until(lambda: len(waiting) == 1, "the first call begins")
+        two.send(get("/writing"))
+        assert two.response().body == b"".join(b"own" + bytes([number]) * size for number in range(10)) + b"end"
+        assert one.response().body == b"".join(b"other" + bytes([number]) * size for number in range(10)) + b"end"
+
+
 @pytest.mark.parametrize("kept", ["receive", "send", "both"])
 def test_kept_for_many_requests(server: Server, kept: str) -> None:
     """Each call has callables of its own while the others' are held."""

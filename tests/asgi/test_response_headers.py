@@ -124,6 +124,37 @@ class TestTakenOver:
         assert server.get().header("transfer-encoding") is None
 
 
+    @pytest.mark.parametrize("version", ["1.0", "1.1"])
+    @pytest.mark.parametrize("asked", ["keep-alive", "close"])
+    @pytest.mark.parametrize("value", [b"keep-alive", b"close", b"Keep-Alive"], ids=bytes.decode)
+    def test_connection_is_said_once(self, server: Server, version: str, asked: str, value: bytes) -> None:
+        """Whatever the application says about the connection, the client reads one answer to that, and a true one."""
+        server.use(app_with([(b"connection", value), (b"content-length", b"2")], b"ok"))
+        with server.raw() as peer:
+            peer.send(f"GET / HTTP/{version}\r\nHost: h\r\nConnection: {asked}\r\n\r\n".encode())
+            response = peer.response()
+            assert response.body == b"ok"
+            if value == b"close" or asked == "close":
+                assert response.closes
+                assert peer.ended(1.5) == "fin"
+            else:
+                assert not response.closes
+                peer.send(GET)
+                assert peer.response().body == b"ok"
+
+    def test_many_and_long(self, server: Server) -> None:
+        """The head of a response has no limit but the application's sense."""
+        headers = [(b"x-%d" % number, b"v" * (number % 100)) for number in range(3000)] + [(b"x-long", b"w" * 300_000)]
+        server.use(app_with(headers, b"ok"))
+        with server.raw() as peer:
+            peer.send(GET * 2)
+            for _ in range(2):
+                response = peer.response()
+                assert response.header("x-2999") == "v" * 99
+                assert response.header("x-long") == "w" * 300_000
+                assert response.body == b"ok"
+
+
 class TestLength:
     """Never more bytes than were announced, and never a response that looks whole and is not."""
 

@@ -182,6 +182,19 @@ def test_same_header_again_and_again(server: Server) -> None:
         ]
 
 
+@pytest.mark.parametrize("name", ["Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "X-CSRF-Token"])
+def test_secrets_are_not_remembered(server: Server, name: str) -> None:
+    """The same secret twice is two objects: no cache keeps it when its request is gone."""
+    server.use(ok)
+    with server.raw() as peer:
+        for _ in range(4):
+            peer.send(request(f"{name}: a-secret-of-some-length"))
+            peer.response()
+    values = [scope["headers"][1][1] for scope in server.calls]
+    assert values == [b"a-secret-of-some-length"] * 4
+    assert len({id(value) for value in values}) == 4
+
+
 def test_hundred_headers(server: Server) -> None:
     server.use(ok)
     lines = [f"X-{number}: {'v' * number}" for number in range(99)]
@@ -315,6 +328,10 @@ def test_unix_socket(folder: Path, loop: str) -> None:
             assert peer.response().status == 200
         scope = server.calls[0]
         assert (scope["client"], scope["server"]) == (None, (path, None))
+        with Peer(path) as peer:
+            peer.send(b"GET / HTTP/1.1\r\nX : y\r\n\r\n")
+            assert peer.response().status == 400
+        assert server.line()
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from serving import EAGER, Server, modes
+from serving import EAGER, Server, modes, serve
 
 MODES = modes("lazy", "eager", "task")
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -784,6 +784,33 @@ class TestSurroundings:
         assert server.get().body == b"1"
         gc.collect()
         closed.wait()
+
+
+@pytest.mark.parametrize(("loop", "task"), MODES)
+def test_requests_see_what_the_lifespan_set(loop: str, task: str) -> None:
+    """Each request starts from what was set at start-up, and what it sets itself is gone after it."""
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await receive()
+            variable.set("lifespan")
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            assert variable.get() == "lifespan"
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        before = variable.get()
+        variable.set("request")
+        await asyncio.sleep(0)
+        await reply(send, before)
+
+    with serve(app, loop=loop, task=task, lifespan="on") as own:
+        for _ in range(3):
+            assert own.get().body == b"lifespan"
+        with own.raw() as peer:
+            peer.send(GET * 3)
+            for _ in range(3):
+                assert peer.response().body == b"lifespan"
 
 
 class TestContext:

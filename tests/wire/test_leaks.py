@@ -144,6 +144,32 @@ def test_nothing_grows(server: Server, end: str, monkeypatch: pytest.MonkeyPatch
     assert after[2] <= before[2], "descriptors"
 
 
+def test_caches_are_bounded(server: Server) -> None:
+    """Thousands of different names, values, targets and methods: what is remembered of them has a limit."""
+    server.use(app)
+
+    def rounds(first: int) -> None:
+        with server.raw() as peer:
+            for start in range(first, first + 4000, 100):
+                numbers = range(start, start + 100)
+                lines = ("X-{0}: {0}", "Accept: {0}", "User-Agent: agent/{0}", "Cookie: a={0}", "Authorization: Basic {0}")
+                peer.send(
+                    b"".join(
+                        head(*(line.format(number) for line in lines), method="GET", target=f"/{number}?{number}")
+                        for number in numbers
+                    )
+                )
+                for _ in numbers:
+                    assert peer.response().status == 200
+                server.calls.clear()
+
+    rounds(0)
+    before = measure(server)
+    rounds(100_000)
+    after = measure(server)
+    assert after[1] - before[1] < 2000, f"{after[1] - before[1]} blocks more"
+
+
 def memory() -> int:
     """The resident size of this process, in bytes."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
