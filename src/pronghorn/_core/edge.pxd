@@ -23,6 +23,7 @@ cdef class Connections:
     cdef readonly Application application
     cdef Service service
     cdef Output out
+    cdef object protocol        # the class of the connections
     cdef Window window
     cdef char* buffer           # what reads go into, unless a connection has input waiting
     cdef Connection first       # all open connections: those that became idle longest ago come first

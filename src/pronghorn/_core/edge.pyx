@@ -4,7 +4,7 @@
 import asyncio
 
 from cpython.buffer cimport PyBuffer_FillInfo
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
@@ -68,6 +68,9 @@ cdef class Connections:
         self.buffer = <char*> malloc(READ_BUFFER)
         if self.buffer is NULL:
             raise MemoryError()
+        # uvloop reads into memory of its own and makes a bytes object of what came, at less cost than asking us for a
+        # buffer. asyncio's loop makes a bytes object of full size for each read; there the buffer pays.
+        self.protocol = StreamConnection if type(loop).__module__.startswith("uvloop") else BufferedConnection
         self.limit = config.limit_connections or 0
         self.write_high_water = config.write_high_water or 0
         self.stall = <uint32_t> (config.timeout_write_stall / TICK + 0.999) if config.timeout_write_stall else 0
@@ -78,8 +81,9 @@ cdef class Connections:
     def listener(self, server, str scheme="http"):
         """A factory of protocols for `loop.create_server`. server: (host, port), (path, None) or None."""
         cdef dict template = self.application.template(server, scheme)
+        kind = self.protocol
         def protocol():
-            return StreamConnection(self, template)
+            return kind(self, template)
         return protocol
 
     @property
@@ -198,7 +202,7 @@ cdef class Connections:
 
 
 cdef class Connection(Edge):
-    """One connection: an asyncio.BufferedProtocol below, what the wire asks for above."""
+    """One connection: an asyncio.Protocol below, what the wire asks for above."""
 
     def __cinit__(self, Connections owner, dict template):
         self.owner = owner
@@ -207,7 +211,7 @@ cdef class Connection(Edge):
         owner.jitter = owner.jitter * 1103515245 + 12345
         self.wire = Http1.__new__(Http1, owner.service, self, template, owner.jitter >> 8)
 
-    # asyncio.BufferedProtocol
+    # asyncio.Protocol
 
     def connection_made(self, transport):
         cdef Connections owner = self.owner
@@ -229,22 +233,11 @@ cdef class Connection(Edge):
         if owner.limit and owner.service.open > owner.limit and not owner.drop_idle():
             transport.abort()
 
-    def get_buffer(self, hint):
-        cdef Connections owner = self.owner
-        cdef Window window = owner.window
-        window.length = 0
-        window.start = self.wire.tail(&window.length)
-        if window.start is NULL:
-            window.start = owner.buffer
-            window.length = READ_BUFFER
-        return window
-
-    def buffer_updated(self, size_t length):
-        cdef Connections owner = self.owner
-        if owner.window.start == owner.buffer:
-            self.wire.feed(owner.buffer, length)
+    def data_received(self, bytes data):
+        if self.wire.ahead is NULL:
+            self.wire.feed(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), data)
         else:
-            self.wire.filled(length)
+            self.wire.push(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
     def eof_received(self):
         return self.wire.eof()
@@ -437,7 +430,32 @@ cdef class Connection(Edge):
         return self.peer
 
 
-class StreamConnection(Connection, asyncio.BufferedProtocol):
-    """A Connection that asyncio's own loop knows for what it is."""
+cdef class Buffered(Connection):
+    """A connection that is read into memory of ours."""
 
+    def get_buffer(self, hint):
+        cdef Connections owner = self.owner
+        cdef Window window = owner.window
+        window.length = 0
+        window.start = self.wire.tail(&window.length)
+        if window.start is NULL:
+            window.start = owner.buffer
+            window.length = READ_BUFFER
+        return window
+
+    def buffer_updated(self, size_t length):
+        cdef Connections owner = self.owner
+        if owner.window.start == owner.buffer:
+            self.wire.feed(owner.buffer, length, None)
+        else:
+            self.wire.filled(length)
+
+
+# asyncio looks at the classes to know how a protocol wants to be read.
+
+class StreamConnection(Connection, asyncio.Protocol):
+    __slots__ = ()
+
+
+class BufferedConnection(Buffered, asyncio.BufferedProtocol):
     __slots__ = ()

@@ -88,7 +88,7 @@ cdef class Exchange(Call):
     cdef object waiters         # None, a future, or a list of futures: receive() and send() calls that wait
 
     # From the wire.
-    cdef int feed(self, const char* data, size_t length) except -1
+    cdef int feed(self, const char* data, size_t length, bytes source) except -1
     cdef void arrived(self, bint all) noexcept
     cdef void run(self) noexcept
     cdef void disconnect(self) noexcept

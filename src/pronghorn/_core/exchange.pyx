@@ -177,11 +177,14 @@ cdef class Exchange(Call):
 
     # From the wire.
 
-    cdef int feed(self, const char* data, size_t length) except -1:
-        """Body bytes, in the wire's memory."""
+    cdef int feed(self, const char* data, size_t length, bytes source) except -1:
+        """Body bytes, in the wire's memory; if they are all of `source`, that is taken instead of a copy."""
         cdef Py_ssize_t size
         if self.body is None:
-            self.body = PyBytes_FromStringAndSize(data, length)
+            if source is not None and <size_t> PyBytes_GET_SIZE(source) == length:
+                self.body = source
+            else:
+                self.body = PyBytes_FromStringAndSize(data, length)
         else:
             if self.more is None:
                 self.more = bytearray()

@@ -1,7 +1,8 @@
 """Request header fields: lower-cased, recognised, and turned into (name, value) tuples.
 
-Clients send the same fields again and again, so ready tuples are kept in a table of fixed size, found by a hash of
-name and value. What may be secret (cookies, credentials, tokens) is never kept, nor is anything long.
+Clients send the same fields again and again, so ready tuples are kept in a table of fixed size, found by the line as
+it was received: a field seen before costs a hash of a few words and one comparison. What may be secret (cookies,
+credentials, tokens) is never kept, nor is anything long.
 """
 
 from cpython.object cimport PyObject
@@ -24,6 +25,8 @@ cdef enum Field:
 cdef struct Entry:
     uint64_t hash
     PyObject* pair              # owned tuple, or NULL
+    char* line                  # owned: the field as received, from the name to the end of the value
+    uint32_t length             # of the line
     uint8_t field
 
 
@@ -32,6 +35,6 @@ cdef class Fields:
     cdef dict names             # lower-case name -> the bytes object to hand out
     cdef Entry* entries
 
-    cdef object pair(self, char* name, uint32_t name_length, const char* value, uint32_t value_length, Field* field)
-    cdef object new_pair(self, char* name, uint32_t name_length, const char* value, uint32_t value_length,
+    cdef object pair(self, const char* line, uint32_t name_length, uint32_t value, uint32_t value_length, Field* field)
+    cdef object new_pair(self, const char* line, uint32_t name_length, uint32_t value, uint32_t value_length,
                          Entry* entry, uint64_t hash, Field* field)

@@ -108,6 +108,7 @@ cdef class Http1(Wire):
     cdef Exchange exchange      # the one whose response is not complete, or None
     cdef Head* head             # a head that has arrived in part, or NULL
     cdef ReadAhead* ahead       # or NULL
+    cdef bytes source           # the object that is being fed, if it is one: a body that is all of it is not copied
     cdef bytes held             # output of an application that ran outside of our steps, until it is sent
     cdef Decoder decoder
     cdef uint32_t served        # requests so far
@@ -132,7 +133,8 @@ cdef class Http1(Wire):
     cdef size_t began           # where the current response begins in the gather buffer
 
     # From the edge.
-    cdef void feed(self, char* data, size_t length) noexcept
+    cdef void feed(self, const char* data, size_t length, bytes source) noexcept
+    cdef void push(self, const char* data, size_t length) noexcept
     cdef void resume(self) noexcept
     cdef char* tail(self, size_t* room) noexcept
     cdef void filled(self, size_t length) noexcept
@@ -146,11 +148,11 @@ cdef class Http1(Wire):
 
     cdef void parse_ahead(self, size_t offset) noexcept
     cdef void fed(self) noexcept
-    cdef char* parse(self, char* at, char* end) noexcept
-    cdef char* parse_head(self, char* at, char* end) noexcept
+    cdef const char* parse(self, const char* at, const char* end) noexcept
+    cdef const char* parse_head(self, const char* at, const char* end) noexcept
     cdef int begin(self, Head* head) except -1
-    cdef char* parse_body(self, char* at, char* end) noexcept
-    cdef void keep_head(self, Head* head, char* end) noexcept
+    cdef const char* parse_body(self, const char* at, const char* end) noexcept
+    cdef void keep_head(self, Head* head, const char* end) noexcept
     cdef int hold(self, const char* at, size_t length) except -1
     cdef void pause(self, bint reading) noexcept
     cdef void refuse(self, int status) noexcept

@@ -113,16 +113,37 @@ cdef class Http1(Wire):
 
     # Input.
 
-    cdef void feed(self, char* data, size_t length) noexcept:
-        """Bytes in the loop's read buffer."""
-        cdef char* end = data + length
-        cdef char* at
+    cdef void feed(self, const char* data, size_t length, bytes source) noexcept:
+        """Bytes in the loop's read buffer, or all of `source`; nothing is waiting in the read-ahead."""
+        cdef const char* end = data + length
+        cdef const char* at
         self.feeding = True
         self.edge.corked = True
+        self.source = source
         at = self.parse(data, end)
+        self.source = None
         if at != end:
             self.hold(at, end - at)
         self.fed()
+
+    cdef void push(self, const char* data, size_t length) noexcept:
+        """Bytes that have to go behind what is waiting in the read-ahead."""
+        cdef size_t room = 0
+        cdef char* place
+        while length and self.reading != CLOSED:
+            place = self.tail(&room)
+            if place is NULL:
+                # Nothing is waiting any more, or there is no memory to wait in.
+                if self.ahead is NULL:
+                    self.feed(data, length, None)
+                else:
+                    self.edge.abort()
+                return
+            room = min(room, length)
+            memcpy(place, data, room)
+            data += room
+            length -= room
+            self.filled(room)
 
     cdef char* tail(self, size_t* room) noexcept:
         """Where the next bytes have to go, or NULL for the loop's read buffer: behind what is waiting."""
@@ -164,8 +185,8 @@ cdef class Http1(Wire):
             self.parse_ahead(self.ahead.start)
 
     cdef void parse_ahead(self, size_t offset) noexcept:
-        cdef char* end = self.ahead.bytes + self.ahead.end
-        cdef char* at
+        cdef const char* end = self.ahead.bytes + self.ahead.end
+        cdef const char* at
         self.feeding = True
         self.edge.corked = True
         if self.head is not NULL:
@@ -200,7 +221,7 @@ cdef class Http1(Wire):
             if self.ahead is not NULL and self.ahead.end - self.ahead.start >= READ_AHEAD:
                 self.pause(True)
 
-    cdef char* parse(self, char* at, char* end) noexcept:
+    cdef const char* parse(self, const char* at, const char* end) noexcept:
         """Take input from `at` on; returns where it stopped because a response has to be completed first."""
         while at != end:
             if self.reading == HEAD:
@@ -213,17 +234,17 @@ cdef class Http1(Wire):
                 return end
         return end
 
-    cdef char* parse_head(self, char* at, char* end) noexcept:
+    cdef const char* parse_head(self, const char* at, const char* end) noexcept:
         cdef Head* head = self.head
         cdef Exchange exchange
-        cdef char* rest = NULL
+        cdef const char* rest = NULL
         cdef int status
         cdef Parsed parsed
         if head is NULL:
             head = self.service.head
             reset_head(head)
             head.base = at
-        parsed = run_head(head, at, end - at, <const char**> &rest)
+        parsed = run_head(head, at, end - at, &rest)
         if parsed == PARTIAL:
             if self.head is NULL:
                 self.keep_head(head, end)
@@ -255,7 +276,7 @@ cdef class Http1(Wire):
             exchange.run()
         return rest
 
-    cdef void keep_head(self, Head* head, char* end) noexcept:
+    cdef void keep_head(self, Head* head, const char* end) noexcept:
         """The head is not complete: keep what there is of it, with the parser's state, until the rest comes."""
         try:
             self.head = copy_head(head)
@@ -317,16 +338,16 @@ cdef class Http1(Wire):
             self.exchange.request = ARRIVED
         return 0
 
-    cdef char* parse_body(self, char* at, char* end) noexcept:
+    cdef const char* parse_body(self, const char* at, const char* end) noexcept:
         cdef const char* data = NULL
         cdef size_t length = 0
         cdef int decoded
         while True:
-            decoded = decode(&self.decoder, &self.service.body_limits, <const char**> &at, end, &data, &length)
+            decoded = decode(&self.decoder, &self.service.body_limits, &at, end, &data, &length)
             if decoded != DATA:
                 break
             if self.reading == BODY:
-                self.exchange.feed(data, length)
+                self.exchange.feed(data, length, self.source)
             else:
                 self.discarded += <uint32_t> length
         if decoded == BROKEN:
@@ -613,6 +634,10 @@ cdef class Http1(Wire):
             self.half_closed = True
             # Perhaps it waits for the answer, perhaps it has gone: give the application a moment before it is told.
             self.edge.deadline(self.service.ticks.second)
+            return True
+        if self.reading == HEAD and self.ahead is not NULL and self.head is NULL:
+            # Requests behind one that has just been answered: resume() is about to be called.
+            self.half_closed = True
             return True
         return False
 

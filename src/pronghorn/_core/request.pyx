@@ -56,7 +56,7 @@ cdef list examine(Head* head, Fields fields, HeaderMap underscores, uint64_t bod
 
 cdef list read_fields(Head* head, Fields fields, HeaderMap underscores, Special* special):
     """The pairs of all fields; None if one is there that must not be, or twice."""
-    cdef char* base = <char*> head.base
+    cdef const char* base = head.base
     cdef list headers = PyList_New(head.count)
     cdef Span* span
     cdef Field field
@@ -68,7 +68,9 @@ cdef list read_fields(Head* head, Fields fields, HeaderMap underscores, Special*
         while span.value_length and (base[span.value + span.value_length - 1] == c' '
                                      or base[span.value + span.value_length - 1] == c'\t'):
             span.value_length -= 1
-        pair = fields.pair(base + span.name, span.name_length, base + span.value, span.value_length, &field)
+        if span.value_length == 0:
+            span.value = span.name + span.name_length       # llhttp says nothing of an empty value
+        pair = fields.pair(base + span.name, span.name_length, span.value - span.name, span.value_length, &field)
         if field != ORDINARY:
             if field == HOST:
                 if special.host is not NULL:
