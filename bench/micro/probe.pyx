@@ -6,7 +6,6 @@ Every function does its work `times` times. It is compiled by conftest.py agains
 
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy
 
 from pronghorn._core.body cimport DATA, END, BodyLimits, Decoded, Decoder, decode, expect_chunks, expect_length
 from pronghorn._core.drive cimport Call, Drive
@@ -52,18 +51,17 @@ def head_run(bytes request, int times):
 
 
 def headers_pairs(list names, list values, int times):
-    """One tuple for each field of a head, lower-cased in place; list included."""
+    """One tuple for each field of a head; list included."""
     cdef Fields fields = Fields()
     cdef Field field
-    cdef char[64] name
-    cdef bytes raw, value
+    cdef bytes line, name, value
+    cdef list lines = [name + b": " + value for name, value in zip(names, values)]
     cdef list found = []
     for _ in range(times):
         found = []
         for i in range(len(names)):
-            raw, value = names[i], values[i]
-            memcpy(name, <const char*> raw, len(raw))
-            found.append(fields.pair(name, <uint32_t> len(raw), value, <uint32_t> len(value), &field))
+            line, name, value = lines[i], names[i], values[i]
+            found.append(fields.pair(line, <uint32_t> len(name), <uint32_t> len(name) + 2, <uint32_t> len(value), &field))
     return found
 
 
@@ -189,9 +187,6 @@ def http1_feed(Drive drive, app, config, bytes requests, int times):
     cdef Service service = Service(application, config, 0.25)
     cdef Memory edge = Memory()
     cdef Http1 wire = Http1.__new__(Http1, service, edge, application.template(("127.0.0.1", 8000), "http"), 0)
-    cdef bytearray room = bytearray(len(requests))
-    cdef char* data = room
     for _ in range(times):
-        memcpy(data, <const char*> requests, len(requests))
-        wire.feed(data, len(requests))
+        wire.feed(requests, len(requests), requests)
     return application.total, edge.sent

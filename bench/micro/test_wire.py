@@ -79,9 +79,12 @@ def test_edge(benchmark, in_loop, config, work):
 
     def feed(protocol):
         for _ in range(TIMES):
-            with memoryview(protocol.get_buffer(-1)) as buffer:
-                buffer[: len(data)] = data
-            protocol.buffer_updated(len(data))
+            if isinstance(protocol, asyncio.BufferedProtocol):
+                with memoryview(protocol.get_buffer(-1)) as buffer:
+                    buffer[: len(data)] = data
+                protocol.buffer_updated(len(data))
+            else:
+                protocol.data_received(data)
 
     connections, protocol, transport = in_loop(connect)
     benchmark(in_loop, feed, protocol)

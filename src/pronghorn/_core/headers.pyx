@@ -31,7 +31,7 @@ KNOWN = """
 SECRET = frozenset(b"""
     authorization cookie proxy-authorization x-api-key x-auth-token x-csrf-token x-csrftoken x-xsrf-token
     sec-websocket-key traceparent tracestate x-request-id x-correlation-id x-amzn-trace-id cf-ray if-none-match
-    if-modified-since content-length x-forwarded-for forwarded
+    if-modified-since x-forwarded-for forwarded
 """.split())
 
 SPECIAL = {
