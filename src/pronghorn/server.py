@@ -136,7 +136,12 @@ class Server:
             sock.close()
         self.servers, self._listeners = [], []
         if self.connections is not None:
-            await stopping.close_connections(self.connections, self.config.timeout_graceful_shutdown, self._force)
+            await stopping.close_connections(
+                self.connections,
+                self.config.timeout_graceful_shutdown,
+                self._force,
+                prompt=signal.SIGINT in self._captured_signals,
+            )
             self.connections = None
         await self.lifespan.shutdown(self._force)
 

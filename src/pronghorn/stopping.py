@@ -4,7 +4,8 @@ In order:
 
     accept until the backlog is empty, then close the listeners
     idle connections close, busy ones after their response
-    at the last part of timeout_graceful_shutdown: http.disconnect to what is still open
+    at the last part of timeout_graceful_shutdown: http.disconnect to what is still open; after a Ctrl-C, where
+        somebody waits at a terminal, a second later already
     half of that part later: cancel what still runs
     at timeout_graceful_shutdown: abort what is left
 
@@ -26,6 +27,7 @@ logger = logging.getLogger("pronghorn.error")
 
 BACKLOG_LIMIT = 1.0  # seconds the emptying of the backlog may take while clients keep coming
 QUIET_TURNS = 5  # turns of the loop with nobody waiting until the backlog counts as empty, and its first bytes as read
+PROMPT = 1.0  # seconds after a Ctrl-C until open streams are told
 LAST_PART = 5.0  # seconds at the end of a graceful stop for disconnecting and cancelling; a quarter of it at most
 SHORTEST_STEP = 0.1  # seconds between disconnecting, cancelling and aborting when there is no time for more
 LEFT_BEHIND_AFTER = 1.0  # seconds for a call to end after its connection was aborted
@@ -55,10 +57,14 @@ async def empty_backlog(listeners: Iterable[Listener], force: asyncio.Event) -> 
         await asyncio.sleep(0)
 
 
-async def close_connections(connections: Connections, limit: float | None, force: asyncio.Event) -> None:
+async def close_connections(
+    connections: Connections, limit: float | None, force: asyncio.Event, prompt: bool = False
+) -> None:
     """Close every connection and end every call of the application, within the limit when there is one."""
     step = LAST_PART / 2 if limit is None else max(min(LAST_PART, limit / 4) / 2, SHORTEST_STEP)
     patience = None if limit is None else max(limit - 2 * step, 0)
+    if prompt:
+        patience = PROMPT if patience is None else min(patience, PROMPT)
     closed = asyncio.ensure_future(connections.wait_closed())
     forced = asyncio.ensure_future(force.wait())
 

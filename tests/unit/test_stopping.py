@@ -50,12 +50,12 @@ def heard(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "pronghorn.error")
 
 
-def close(connections: Obedient, limit: float | None, *, forced: bool = False) -> list[str]:
+def close(connections: Obedient, limit: float | None, *, forced: bool = False, prompt: bool = False) -> list[str]:
     async def main() -> list[str]:
         force = asyncio.Event()
         if forced:
             force.set()
-        await close_connections(connections, limit, force)
+        await close_connections(connections, limit, force, prompt)
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return connections.steps
 
@@ -82,6 +82,12 @@ def test_waits_as_long_as_the_limit_says(limit: float | None) -> None:
 @pytest.mark.parametrize("limit", [None, 3600])
 def test_force_cuts_the_waiting_short(limit: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert close(Obedient("cancel"), limit, forced=True) == ["drain", "disconnect", "cancel"]
+
+
+@pytest.mark.parametrize("limit", [None, 3600])
+def test_streams_are_told_soon_after_a_ctrl_c(limit: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "PROMPT", 0.01)
+    assert close(Obedient("disconnect"), limit, prompt=True) == ["drain", "disconnect"]
 
 
 def test_a_limit_of_nothing_disconnects_and_cancels_at_once() -> None:
