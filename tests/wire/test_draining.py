@@ -161,6 +161,34 @@ def test_listening_stream_is_told(stopping: Callable[[Any], Server]) -> None:
         assert peer.ended(1.5) == "fin"
 
 
+def test_stream_that_only_sends_is_told(stopping: Callable[[Any], Server]) -> None:
+    """disconnect(): a stream that never listens gets ClientDisconnected from send(), and its client no false end."""
+    server = stopping(None)
+    raised: list[BaseException] = []
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        try:
+            while True:
+                await send({"type": "http.response.body", "body": b"a", "more_body": True})
+                await asyncio.sleep(0.01)
+        except OSError as error:
+            raised.append(error)
+            raise
+
+    server.use(app)
+    with server.raw() as peer:
+        peer.send(FIRST)
+        assert peer.head().status == 200
+        assert peer.chunk() == b"a"
+        drain(server)
+        server.loop.call_soon_threadsafe(server.server.connections.disconnect)
+        data, how = peer.drain(1.5)
+        assert how == "fin" and not data.endswith(b"0\r\n\r\n")
+    server.until(lambda: len(raised) == 1, "the call is told")
+    assert type(raised[0]).__name__ == "ClientDisconnected"
+
+
 def test_cancelled(stopping: Callable[[Any], Server]) -> None:
     """cancel(): the call gets CancelledError with the message, the client no half answer that looks whole."""
     server = stopping(None)

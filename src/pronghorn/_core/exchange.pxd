@@ -78,6 +78,7 @@ cdef class Exchange(Call):
     cdef Response response
     cdef bint bodiless          # HEAD: the response has no body
     cdef bint gone              # tell the application http.disconnect
+    cdef bint stopping          # the server stops: a stream without end gets ClientDisconnected from send(), too
     cdef bint ended             # the application has returned or raised
     cdef bint waits             # it has waited, and is in Application.waiting
     cdef int64_t length         # bytes that content-length still promises, -1 without one

@@ -121,7 +121,7 @@ cdef class Application:
         exchange.wire = wire
         exchange.request = ARRIVING
         exchange.response = AWAITED
-        exchange.gone = exchange.ended = False
+        exchange.gone = exchange.ended = exchange.stopping = False
         exchange.bodiless = bodiless
         exchange.length = -1
         scope = PyDict_Copy(template)
@@ -152,8 +152,10 @@ cdef class Application:
         return 0
 
     def disconnect(self):
-        """Tell every application that still runs that its client is to be thought of as gone."""
+        """Tell every application that still runs that its client is to be thought of as gone: those that listen by
+        http.disconnect, those that only send by the next send() that is not the last."""
         for exchange in list(self.waiting):
+            (<Exchange> exchange).stopping = True
             (<Exchange> exchange).disconnect()
 
     def cancel(self, message=None) -> int:
@@ -264,7 +266,7 @@ cdef class Exchange(Call):
         self.end()
 
     cdef void raised(self, object error) noexcept:
-        quiet = (self.response == LOST and is_disconnect(error)) or (self.application.cancelling and isinstance(error, CancelledError))
+        quiet = ((self.response == LOST or self.stopping) and is_disconnect(error)) or (self.application.cancelling and isinstance(error, CancelledError))
         if not quiet:
             self.application.error.error("Exception in ASGI application\n", exc_info=error)
         if self.response < COMPLETE:
@@ -444,6 +446,8 @@ cdef class Exchange(Call):
         if more is not NULL:
             if <object> more is True:
                 last = False
+                if self.stopping:
+                    raise ClientDisconnected("the server is stopping")
             elif <object> more is not False:
                 raise MessageError(
                     f"'http.response.body': 'more_body' must be a bool, not {type(<object> more).__name__}"
