@@ -36,6 +36,7 @@ DIRECTIVES = {
     "wraparound": False,
     "cdivision": not CHECKED,
     "initializedcheck": CHECKED,
+    "auto_pickle": False,
     "embedsignature": True,
     "embedsignature.format": "clinic",
     "linetrace": "trace" in MODES,

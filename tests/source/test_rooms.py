@@ -159,3 +159,16 @@ def test_ruff() -> None:
 
 def test_mypy(tmp_path: Path) -> None:
     check("mypy", "--strict", "--cache-dir", str(tmp_path), "src/pronghorn")
+
+
+def test_stubs_tell_the_truth(tmp_path: Path) -> None:
+    """mypy's stubtest compares the stubs with the built modules."""
+    pytest.importorskip("mypy.stubtest", reason="mypy is not installed")
+    allowed = tmp_path / "allowed"
+    allowed.write_text(r".*\.(__test__|__pyx_capi__)" + "\n")
+    modules = [f"pronghorn._core.{name}" for name in sorted(table())]
+    command = [sys.executable, "-m", "mypy.stubtest", "--ignore-disjoint-bases", "--ignore-unused-allowlist"]
+    done = subprocess.run(
+        [*command, "--allowlist", str(allowed), *modules], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -199,12 +199,12 @@ class RequestTask(Task):
         self._realise()
         return Task.exception(self)
 
-    def add_done_callback(self, callback, /, *, context=None):
+    def add_done_callback(self, fn, /, *, context=None):
         self._realise()
-        Task.add_done_callback(self, callback, context=context)
+        Task.add_done_callback(self, fn, context=context)
 
-    def remove_done_callback(self, callback, /):
-        return Task.remove_done_callback(self, callback) if self._real else 0
+    def remove_done_callback(self, fn, /):
+        return Task.remove_done_callback(self, fn) if self._real else 0
 
     def get_stack(self, *, limit=None):
         self._realise()
