@@ -6,10 +6,11 @@ import asyncio
 import random
 import resource
 import socket
+import threading
 from typing import Any
 
 import pytest
-from serving import Server, modes
+from serving import Server, modes, serve
 
 MODES = modes("lazy", "task")
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -199,6 +200,32 @@ def test_cancelled_send_goes_out_once(server: Server) -> None:
         [b"%08d" % part * 12_500 for part in range(number)],
         [b"%08d" % part * 12_500 for part in range(number - 1)],
     )
+
+
+@pytest.mark.parametrize("mark", [1, 1000, 65_536])
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_other_marks(loop: str, mark: int) -> None:
+    """With the smallest marks it is slower, but nothing waits for ever, and every byte arrives."""
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await send(START)
+        more = True
+        while more:
+            message = await receive()
+            more = message["more_body"]
+            await send({"type": "http.response.body", "body": message["body"], "more_body": True})
+        await send({"type": "http.response.body"})
+
+    marks = {"body_high_water": mark, "write_high_water": mark}
+    with serve(app, loop=loop, **marks) as server, server.raw() as peer:
+        for size in (0, 1, 5000, 2_000_000):
+            body = bytes(number % 251 for number in range(min(size, 5000))) * (size // 5000 or 1)
+            body = body[:size]
+            data = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size + body
+            writer = threading.Thread(target=peer.socket.sendall, args=(data,))
+            writer.start()
+            assert peer.response().body == body
+            writer.join(5)
 
 
 def test_two_senders_wait(server: Server) -> None:
