@@ -249,6 +249,7 @@ cdef class Connection(Edge):
         self.backlog = False
         self.ended = True
         self.wire.lost()
+        self.wire = None            # it holds us, too
         self.transport = None
         if self.linked:
             self.linked = False
@@ -367,7 +368,8 @@ cdef class Connection(Edge):
         self.owner.loop.call_soon(self.flush_now)
 
     def flush_now(self):
-        self.wire.flush()
+        if not self.ended:
+            self.wire.flush()
 
     cdef void resume_soon(self) noexcept:
         self.owner.loop.call_soon(self.resume_now)

@@ -250,6 +250,8 @@ cdef class Exchange(Call):
         if wire is not None:
             self.corked = None
             wire.uncork()
+        if self.ended and self.wire is None:
+            self.recycle(1)
 
     cdef void returned(self, object result) noexcept:
         if result is not None:
