@@ -9,7 +9,7 @@ from typing import Any
 from peer import Closed, Malformed, Peer, Response
 from serving import Server
 
-__all__ = ["FIRST", "Recorder", "Seen", "head", "refused", "refused_byte_by_byte"]
+__all__ = ["FIRST", "Recorder", "Seen", "answer", "head", "refused", "refused_byte_by_byte", "reply"]
 
 FIRST = b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -48,6 +48,12 @@ class Recorder:
         )
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": bytes(body)})
+
+
+async def reply(send: Any, body: object) -> None:
+    """The shortest whole response."""
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": str(body).encode()})
 
 
 def head(*lines: str, method: str = "POST", target: str = "/bad", version: str = "HTTP/1.1", host: str | None = "a") -> bytes:

@@ -5,17 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from probes import reply
 from serving import Server, modes
 
 anyio = pytest.importorskip("anyio", reason="anyio is not installed")
 sniffio = pytest.importorskip("sniffio", reason="sniffio is not installed")
 
 MODES = modes("lazy", "eager", "task")
-
-
-async def reply(send: Any, body: object) -> None:
-    await send({"type": "http.response.start", "status": 200})
-    await send({"type": "http.response.body", "body": str(body).encode()})
 
 
 def test_library_is_known(server: Server) -> None:
