@@ -46,6 +46,7 @@ cdef class Drive:
     cdef Mode wanted
     cdef Mode mode
     cdef object spare           # a RequestTask nobody else holds, or None
+    cdef bint named             # the running RequestTask has been given a name, or asked for it
 
     # The call whose first step is under way; None otherwise.
     cdef Call call

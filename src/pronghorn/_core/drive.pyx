@@ -127,6 +127,12 @@ cdef class Call:
             self.returned(result)
         else:
             self.raised(error)
+        self.leave()
+
+    def done(self, task):
+        """From a plain task: it is done. One that was cancelled before its first step has not said so itself."""
+        if self.task is not None:
+            self.ended(None, CancelledError())
 
 
 class RequestTask(Task):
@@ -154,7 +160,7 @@ class RequestTask(Task):
         if self._real:
             return Task.get_name(self)
         if self._title is None:
-            self._title = f"Task-request-{next(task_numbers)}"
+            self.set_name(f"Task-request-{next(task_numbers)}")
         return self._title
 
     def set_name(self, value, /):
@@ -162,6 +168,7 @@ class RequestTask(Task):
             Task.set_name(self, value)
         else:
             self._title = str(value)
+            (<Drive> self._drive).named = True
 
     def get_loop(self):
         return self._drive.loop
@@ -396,6 +403,7 @@ cdef class Drive:
         arguments[3] = <PyObject*> send
 
         self.call = call
+        self.named = False
         self.running = task
         self.call_context = context
         before = enter_task(self.loop, task)
@@ -433,7 +441,7 @@ cdef class Drive:
         if steps is not None:
             steps.progress = ENDED
             steps.call = None
-        elif task_is_ours(<PyObject*> task):
+        elif not self.named and task_is_ours(<PyObject*> task):
             self.spare = task
         if status == PYGEN_RETURN:
             call.returned(outcome)
@@ -460,6 +468,7 @@ cdef class Drive:
             task = context.run(self.loop.create_task, coroutine)
         if not task.done():
             call.task = task
+            task.add_done_callback(call.done)
         return 0
 
 

@@ -359,8 +359,8 @@ cdef class Connection(Edge):
             self.abort()
 
     cdef void broken(self, object error) noexcept:
-        """The transport did not take a write: nothing more can be said to this client."""
-        self.owner.application.error.debug("write failed: %r", error)
+        """The transport did not do as it was told: nothing more can be said to this client."""
+        self.owner.application.error.debug("connection broken: %r", error)
         self.abort()
         self.wire.lost()
 
@@ -379,11 +379,15 @@ cdef class Connection(Edge):
             self.wire.resume()
 
     cdef void pause(self, bint reading) noexcept:
-        if not self.ended:
+        if self.ended:
+            return
+        try:
             if reading:
                 self.transport.pause_reading()
             else:
                 self.transport.resume_reading()
+        except Exception as error:
+            self.broken(error)
 
     cdef void deadline(self, uint32_t ticks) noexcept:
         self.due = self.owner.service.now + ticks if ticks else 0
@@ -407,10 +411,13 @@ cdef class Connection(Edge):
     cdef void shut(self) noexcept:
         if self.ended:
             return
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        else:
-            self.transport.close()
+        try:
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            else:
+                self.transport.close()
+        except Exception as error:      # asyncio's loop shuts down at once: the client may have reset it just now
+            self.broken(error)
 
     cdef void abort(self) noexcept:
         """Drop the connection with a reset, so that the client cannot take what it has for the whole."""
@@ -441,12 +448,16 @@ cdef class Buffered(Connection):
         window.length = 0
         window.start = self.wire.tail(&window.length)
         if window.start is NULL:
+            if self.wire.ahead is not NULL:
+                self.abort()            # there is no memory to read into
             window.start = owner.buffer
             window.length = READ_BUFFER
         return window
 
     def buffer_updated(self, size_t length):
         cdef Connections owner = self.owner
+        if self.ended:
+            return
         if owner.window.start == owner.buffer:
             self.wire.feed(owner.buffer, length, None)
         else:

@@ -70,6 +70,7 @@ cdef class Exchange(Call):
     cdef Wire wire              # None once the response is complete or the connection lost
     cdef Wire corked            # the wire that gathers during this step
     cdef dict scope
+    cdef tuple line             # what the access line says of the request; the scope is the application's to change
     cdef object receive_call    # the callables given to the application, made once for each exchange
     cdef object send_call
     cdef Receive spare          # the awaitable of the last receive()

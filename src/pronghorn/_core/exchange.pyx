@@ -141,6 +141,8 @@ cdef class Application:
         if query is not None:
             PyDict_SetItem(scope, "query_string", query)
         exchange.scope = scope
+        if self.access is not None:
+            exchange.line = (client, method, raw_path, query, "1.0" if old else "1.1")
         self.active += 1
         return exchange
 
@@ -305,6 +307,8 @@ cdef class Exchange(Call):
                 or Py_REFCNT(<PyObject*> self) > 3 + PYTHON_RECEIVE + (self.spare is not None) \
                 or (self.spare is not None and Py_REFCNT(<PyObject*> self.spare) != 1) \
                 or self.waiters is not None or len(self.application.pool) >= POOL:
+            # The callables hold the exchange, too: it would only be freed by the collector.
+            self.send_call = self.receive_call = self.spare = None
             return
         self.scope = None
         self.body = None
@@ -429,14 +433,11 @@ cdef class Exchange(Call):
 
     def log(self, int status):
         """The access line, as uvicorn gives it to its logger."""
-        scope = self.scope
-        client = scope["client"]
-        path = scope["raw_path"].decode("ascii")
-        if scope["query_string"]:
-            path = f"{path}?{scope['query_string'].decode('ascii')}"
-        self.application.access(
-            f"{client[0]}:{client[1]}" if client else "", scope["method"], path, scope["http_version"], status
-        )
+        client, method, path, query, version = self.line
+        path = path.decode("ascii")
+        if query:
+            path = f"{path}?{query.decode('ascii')}"
+        self.application.access(f"{client[0]}:{client[1]}" if client else "", method, path, version, status)
 
     cdef int send_body(self, dict message) except -1:
         cdef PyObject* entry = PyDict_GetItem(message, "body")

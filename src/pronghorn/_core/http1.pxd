@@ -125,6 +125,7 @@ cdef class Http1(Wire):
     cdef bint wanted            # and the client wants it to: it may be sending more
     cdef bint overloaded        # the current request is one too many
     cdef bint watched           # the deadline of the current request's body is set
+    cdef bint blank             # there was input, but nothing in it
     cdef bint expects           # the client waits for 100 Continue
     cdef bint paused            # reading is paused
     cdef bint half_closed       # the client has shut down its side

@@ -9,7 +9,7 @@ from libc.string cimport memcpy, memmove
 
 from .body cimport BROKEN, DATA, END, decode, expect_chunks, expect_length
 from .exchange cimport ARRIVED
-from .head cimport PARTIAL, REFUSED, TARGET, Parsed, copy_head, method_name, new_head, reset_head, run_head
+from .head cimport NOTHING, PARTIAL, REFUSED, TARGET, Parsed, copy_head, method_name, new_head, reset_head, run_head
 from .llhttp cimport HTTP_HEAD
 from .output cimport append
 from .request cimport DROP, KEEP, REFUSE, Request, examine
@@ -123,7 +123,10 @@ cdef class Http1(Wire):
         at = self.parse(data, end)
         self.source = None
         if at != end:
-            self.hold(at, end - at)
+            try:
+                self.hold(at, end - at)
+            except MemoryError:
+                self.edge.abort()
         self.fed()
 
     cdef void push(self, const char* data, size_t length) noexcept:
@@ -208,10 +211,11 @@ cdef class Http1(Wire):
             # What has not come will not come: behind the last response, or in the middle of a request.
             self.shut(False)
         elif self.reading == HEAD:
-            if self.ahead is NULL:
+            if self.ahead is NULL and not self.blank:
                 self.edge.idle()
+            self.blank = False
             self.pause(False)
-        elif self.reading == BODY:
+        elif self.reading == BODY or self.reading == DISCARD:
             # The clock of a body runs on whatever arrives: expired() looks at how much it was.
             if not self.watched:
                 self.watched = True
@@ -247,7 +251,10 @@ cdef class Http1(Wire):
         parsed = run_head(head, at, end - at, &rest)
         if parsed == PARTIAL:
             if self.head is NULL:
-                self.keep_head(head, end)
+                if head.part == NOTHING and only_line_ends(at, end):
+                    self.blank = True   # RFC 9112 section 2.2: empty lines before a request are nothing
+                else:
+                    self.keep_head(head, end)
             return end
         if parsed == REFUSED:
             self.bodiless = head.part >= TARGET and head.parser.method == HTTP_HEAD
@@ -347,11 +354,18 @@ cdef class Http1(Wire):
             if decoded != DATA:
                 break
             if self.reading == BODY:
-                self.exchange.feed(data, length, self.source)
+                try:
+                    self.exchange.feed(data, length, self.source)
+                except MemoryError:
+                    self.refuse(503)
+                    return end
             else:
                 self.discarded += <uint32_t> length
         if decoded == BROKEN:
-            self.refuse(self.decoder.status)
+            if self.reading == DISCARD:
+                self.shut(True)         # the request has been answered
+            else:
+                self.refuse(self.decoder.status)
             return end
         if self.reading == DISCARD:
             if decoded == END:
@@ -460,6 +474,7 @@ cdef class Http1(Wire):
         cdef size_t mark = 0 if self.edge.corked else out.size
         cdef Py_ssize_t length = PyBytes_GET_SIZE(body)
         if self.held is not None:
+            self.began = out.size
             append(out, PyBytes_AS_STRING(self.held), PyBytes_GET_SIZE(self.held))
             self.held = None
         if self.writing == OPEN:
@@ -494,13 +509,13 @@ cdef class Http1(Wire):
 
     cdef void body_wanted(self) noexcept:
         """The application waits for more of the body: RFC 9110 section 10.1.1, and the end of a pause."""
-        cdef size_t mark
+        cdef Output out = self.edge.out
+        cdef size_t mark = out.size
         if self.expects:
             self.expects = False
             self.body_since = self.body_heard = self.service.now
             if self.writing == NONE:
-                mark = self.edge.out.size
-                append(self.edge.out, b"HTTP/1.1 100 Continue\r\n\r\n", 25)
+                append(out, b"HTTP/1.1 100 Continue\r\n\r\n", 25)
                 if not self.edge.corked:
                     self.edge.send(mark, NULL, 0, None, NULL, 0)
         self.body_taken()
@@ -523,7 +538,8 @@ cdef class Http1(Wire):
             self.reading = DISCARD
             self.discarded = 0
             self.pause(False)
-            if not self.feeding:
+            self.watched = not self.feeding
+            if self.watched:
                 self.edge.deadline(self.service.ticks.second)
         else:
             self.next_request()
@@ -542,16 +558,17 @@ cdef class Http1(Wire):
             self.edge.out.size = 0 if self.edge.corked else self.edge.out.size
             self.edge.abort()
             return
-        if self.writing == OPEN:
-            if self.edge.corked:
-                self.edge.out.size = self.began
+        if self.held is not None:
             self.held = None
+        elif self.writing == OPEN and self.edge.corked:
+            self.edge.out.size = self.began
         self.writing = NONE
         self.shut(False)
 
     cdef void next_request(self) noexcept:
         """The connection is ready for another request."""
         self.reading = HEAD
+        self.bodiless = False
         if self.half_closed and self.ahead is NULL and not self.feeding:
             self.shut(False)
         elif not self.feeding:
@@ -616,6 +633,9 @@ cdef class Http1(Wire):
         destroy what it has not read yet (RFC 9112 section 9.6); so shut our side only, and wait for its."""
         self.reading = LINGER if linger else CLOSED
         self.closing = True
+        # A head that will not be finished: what is read from now on must not gather behind it.
+        free(self.head)
+        self.head = NULL
         if not self.feeding and not self.edge.corked:
             self.leave()
 
@@ -680,6 +700,8 @@ cdef class Http1(Wire):
             else:
                 # Accepted, but nothing has come yet: what is on its way is still answered.
                 self.edge.deadline(self.service.ticks.linger)
+        elif self.reading == DISCARD:
+            self.shut(True)
 
     cdef void lost(self) noexcept:
         """The connection is gone."""
@@ -697,3 +719,9 @@ cdef class Http1(Wire):
 
     cdef bint is_idle(self) noexcept:
         return self.reading == HEAD and self.head is NULL and self.ahead is NULL
+
+
+cdef bint only_line_ends(const char* at, const char* end) noexcept nogil:
+    while at < end and (at[0] == c'\r' or at[0] == c'\n'):
+        at += 1
+    return at == end

@@ -32,7 +32,6 @@ cdef extern from "llhttp.h":
         HPE_PAUSED_H2_UPGRADE
         HPE_INVALID_METHOD
         HPE_INVALID_VERSION
-        HPE_INVALID_TRANSFER_ENCODING
 
     ctypedef enum llhttp_method_t:
         HTTP_HEAD
@@ -45,8 +44,6 @@ cdef extern from "llhttp.h":
         F_CONNECTION_KEEP_ALIVE
         F_CONNECTION_CLOSE
         F_CONNECTION_UPGRADE
-        F_CONTENT_LENGTH
-        F_TRANSFER_ENCODING
 
     void llhttp_settings_init(llhttp_settings_t* settings) nogil
     void llhttp_init(llhttp_t* parser, llhttp_type_t kind, const llhttp_settings_t* settings) nogil

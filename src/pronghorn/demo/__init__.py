@@ -128,14 +128,16 @@ async def as_json(scope: Scope, receive: Receive, send: Send, figures: Figures) 
 
 async def echo(scope: Scope, receive: Receive, send: Send, figures: Figures) -> None:
     """What was posted, piece by piece as it comes in; always as plain text, whatever it says it is."""
-    await send(start(200, b"text/plain; charset=utf-8"))
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
+    # receive() comes first: a client that waits for 100 Continue gets it only before the response has begun.
+    message = await receive()
+    if message["type"] == "http.request":
+        await send(start(200, b"text/plain; charset=utf-8"))
+    while message["type"] == "http.request":
         more = message.get("more_body", False)
         await send({"type": "http.response.body", "body": message.get("body", b""), "more_body": more})
+        if not more:
+            return
+        message = await receive()
 
 
 async def download(scope: Scope, receive: Receive, send: Send, figures: Figures) -> None:
