@@ -20,7 +20,9 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "ext"))
 import vendor  # noqa: E402
 
-MODULES = ["drive", "output", "headers", "target", "head", "request", "response", "exchange", "body", "http1", "edge"]
+MODULES = [
+    "drive", "output", "headers", "target", "head", "request", "response", "exchange", "body", "service", "http1", "edge",
+]
 
 MODES = set(filter(None, os.environ.get("PRONGHORN_BUILD", "").replace(" ", "").split(",")))
 if unknown := MODES - {"annotate", "trace", "asan", "debug"}:

@@ -12,7 +12,8 @@ from pronghorn._core.drive cimport Call, Drive
 from pronghorn._core.exchange cimport Application, Exchange, Wire
 from pronghorn._core.head cimport COMPLETE, Head, HeadLimits, method_name, new_head, reset_head, run_head
 from pronghorn._core.headers cimport Field, Fields
-from pronghorn._core.http1 cimport Edge, Http1, Service
+from pronghorn._core.http1 cimport Edge, Http1
+from pronghorn._core.service cimport Service
 from pronghorn._core.output cimport Output, append
 from pronghorn._core.response cimport Declared, Defaults, write_headers, write_status
 from pronghorn._core.target cimport Paths, Target, split_target

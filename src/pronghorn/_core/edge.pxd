@@ -7,8 +7,9 @@ memory and the timer belong to the loop (Connections) and serve all of them.
 from libc.stdint cimport uint32_t
 
 from .exchange cimport Application
-from .http1 cimport Edge, Http1, Service
+from .http1 cimport Edge, Http1
 from .output cimport Output
+from .service cimport Service
 
 
 cdef class Window:

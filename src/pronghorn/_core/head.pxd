@@ -58,3 +58,4 @@ cdef Head* copy_head(Head* head) except NULL
 cdef void reset_head(Head* head) noexcept nogil
 cdef Parsed run_head(Head* head, const char* data, size_t length, const char** rest) noexcept nogil
 cdef object method_name(Head* head)
+cdef bint only_line_ends(const char* at, const char* end) noexcept nogil

@@ -185,3 +185,10 @@ cdef bint other_version(Head* head, const char* wrong) noexcept nogil:
 
 cdef object method_name(Head* head):
     return method_names[head.parser.method]
+
+
+cdef bint only_line_ends(const char* at, const char* end) noexcept nogil:
+    """Whether there is nothing but CR and LF, which may stand before a request (RFC 9112 section 2.2)."""
+    while at < end and (at[0] == c'\r' or at[0] == c'\n'):
+        at += 1
+    return at == end

@@ -16,14 +16,12 @@ It knows no event loop: it is fed, and asks the edge to send, to stop reading, t
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
-from .body cimport BodyLimits, Decoder
-from .exchange cimport Application, Exchange, Wire
-from .head cimport Head, HeadLimits
-from .headers cimport Fields
+from .body cimport Decoder
+from .exchange cimport Exchange, Wire
+from .head cimport Head
 from .output cimport Output
-from .request cimport HeaderMap
-from .response cimport Declared, Defaults
-from .target cimport Paths
+from .response cimport Declared
+from .service cimport Service
 
 
 cdef enum Reading:
@@ -60,37 +58,6 @@ cdef class Edge:
     cdef void shut(self) noexcept               # our side of it, when everything is sent
     cdef void abort(self) noexcept              # now, so that the client can tell
     cdef object client(self)                    # the scope's `client`
-
-
-cdef struct Ticks:
-    # Time-outs in ticks of the sweep; 0 is none.
-    uint32_t first_byte
-    uint32_t head
-    uint32_t body
-    uint32_t rate_grace
-    uint32_t keep_alive
-    uint32_t linger
-    uint32_t second
-
-
-cdef class Service:
-    """What all connections of an event loop share: settings, limits, tables and the scratch memory for heads."""
-    cdef Application application
-    cdef Defaults defaults
-    cdef Fields fields
-    cdef Paths paths
-    cdef Head* head             # scratch: a head that arrives in one piece needs no memory of its own
-    cdef HeadLimits head_limits
-    cdef BodyLimits body_limits
-    cdef Ticks ticks
-    cdef uint32_t now           # ticks so far
-    cdef uint32_t body_rate     # bytes per tick
-    cdef size_t body_high_water
-    cdef uint32_t requests      # per connection; 0: no limit
-    cdef uint32_t concurrency   # --limit-concurrency; 0: none
-    cdef uint32_t open          # connections
-    cdef HeaderMap header_map
-    cdef bint draining
 
 
 cdef struct ReadAhead:

@@ -1,10 +1,5 @@
-from typing import Any
-
-from pronghorn._core.exchange import Application, Wire
+from pronghorn._core.exchange import Wire
 
 class Edge: ...
-
-class Service:
-    def __init__(self, application: Application, config: Any, tick: float) -> None: ...
 
 class Http1(Wire): ...

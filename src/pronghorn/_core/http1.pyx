@@ -9,10 +9,10 @@ from libc.string cimport memcpy, memmove
 
 from .body cimport BROKEN, DATA, END, decode, expect_chunks, expect_length
 from .exchange cimport ARRIVED
-from .head cimport NOTHING, PARTIAL, REFUSED, TARGET, Parsed, copy_head, method_name, new_head, reset_head, run_head
+from .head cimport NOTHING, PARTIAL, REFUSED, TARGET, Parsed, copy_head, method_name, only_line_ends, reset_head, run_head
 from .llhttp cimport HTTP_HEAD
 from .output cimport append
-from .request cimport DROP, KEEP, REFUSE, Request, examine
+from .request cimport Request, examine
 from .response cimport write_chunk_size, write_headers, write_length, write_status
 
 cdef enum:
@@ -55,46 +55,6 @@ cdef class Edge:
 
     cdef object client(self):
         return None
-
-
-cdef uint32_t in_ticks(object seconds, double tick):
-    """A time-out in ticks; one more, so that it never ends early. 0 and None switch it off."""
-    return <uint32_t> (seconds / tick + 1.999) if seconds else 0
-
-
-cdef class Service:
-    """config: the object with the settings; tick: seconds between two sweeps."""
-
-    def __init__(self, Application application, config, double tick):
-        self.application = application
-        self.defaults = Defaults(config.date_header, config.server_header, config.encoded_headers)
-        self.fields = Fields()
-        self.paths = Paths(config.root_path)
-        self.head_limits.line = config.limit_request_line or 0
-        self.head_limits.field = config.limit_request_field_size or 0
-        self.head_limits.total = config.limit_request_head or 0
-        self.head_limits.fields = config.limit_request_fields or 0
-        self.head = new_head(&self.head_limits)
-        self.body_limits.body = config.limit_request_body or 0
-        self.body_limits.extension = config.limit_chunk_extension or 0
-        self.body_limits.extensions = config.limit_chunk_extensions or 0
-        self.body_limits.trailer_fields = config.limit_trailer_fields or 0
-        self.body_limits.trailer_size = config.limit_trailer_size or 0
-        self.ticks.first_byte = in_ticks(config.timeout_first_byte, tick)
-        self.ticks.head = in_ticks(config.timeout_request_head, tick)
-        self.ticks.body = in_ticks(config.timeout_request_body, tick)
-        self.ticks.rate_grace = in_ticks(config.body_rate_grace, tick)
-        self.ticks.keep_alive = in_ticks(config.timeout_keep_alive, tick)
-        self.ticks.linger = in_ticks(config.timeout_linger, tick)
-        self.ticks.second = in_ticks(1.0, tick)
-        self.body_rate = <uint32_t> ((config.body_rate_minimum or 0) * tick)
-        self.body_high_water = config.body_high_water or 0
-        self.requests = config.limit_requests_per_connection or 0
-        self.concurrency = config.limit_concurrency or 0
-        self.header_map = {"drop": DROP, "refuse": REFUSE, "keep": KEEP}[config.header_map]
-
-    def __dealloc__(self):
-        free(self.head)
 
 
 cdef class Http1(Wire):
@@ -719,9 +679,3 @@ cdef class Http1(Wire):
 
     cdef bint is_idle(self) noexcept:
         return self.reading == HEAD and self.head is NULL and self.ahead is NULL
-
-
-cdef bint only_line_ends(const char* at, const char* end) noexcept nogil:
-    while at < end and (at[0] == c'\r' or at[0] == c'\n'):
-        at += 1
-    return at == end

@@ -1,0 +1,42 @@
+"""What all HTTP/1 connections of an event loop share: settings as the wire reads them, tables, the scratch head."""
+
+from libc.stdint cimport uint32_t
+
+from .body cimport BodyLimits
+from .exchange cimport Application
+from .head cimport Head, HeadLimits
+from .headers cimport Fields
+from .request cimport HeaderMap
+from .response cimport Defaults
+from .target cimport Paths
+
+
+cdef struct Ticks:
+    # Time-outs in ticks of the sweep; 0 is none.
+    uint32_t first_byte
+    uint32_t head
+    uint32_t body
+    uint32_t rate_grace
+    uint32_t keep_alive
+    uint32_t linger
+    uint32_t second
+
+
+cdef class Service:
+    """What all connections of an event loop share: settings, limits, tables and the scratch memory for heads."""
+    cdef Application application
+    cdef Defaults defaults
+    cdef Fields fields
+    cdef Paths paths
+    cdef Head* head             # scratch: a head that arrives in one piece needs no memory of its own
+    cdef HeadLimits head_limits
+    cdef BodyLimits body_limits
+    cdef Ticks ticks
+    cdef uint32_t now           # ticks so far
+    cdef uint32_t body_rate     # bytes per tick
+    cdef size_t body_high_water
+    cdef uint32_t requests      # per connection; 0: no limit
+    cdef uint32_t concurrency   # --limit-concurrency; 0: none
+    cdef uint32_t open          # connections
+    cdef HeaderMap header_map
+    cdef bint draining
