@@ -2,14 +2,7 @@
 
 from libc.string cimport memcmp, memset
 
-cdef uint8_t[256] TOKEN             # field-name and extension characters (RFC 9110 section 5.6.2)
-cdef uint8_t[256] TEXT              # field-value and quoted-string characters: no control characters but tab
-cdef uint8_t[256] HEX               # value of a hexadecimal digit, 255 for anything else
-for _octet in range(256):
-    _character = chr(_octet)
-    TOKEN[_octet] = _octet < 128 and (_character.isalnum() or _character in "!#$%&'*+-.^_`|~")
-    TEXT[_octet] = _octet == 9 or (_octet >= 32 and _octet != 127)
-    HEX[_octet] = int(_character, 16) if _character in "0123456789abcdefABCDEF" else 255
+from .octets cimport TOKEN, hex_value, is_text, lower
 
 
 cdef void expect_length(Decoder* decoder, uint64_t length) noexcept nogil:
@@ -53,7 +46,7 @@ cdef Decoded decode(Decoder* decoder, const BodyLimits* limits, const char** at,
                     const char** data, size_t* length) noexcept nogil:
     """Use input from `at` on, which is moved behind what was used."""
     cdef const char* p = at[0]
-    cdef uint8_t octet
+    cdef uint8_t octet, digit
     while True:
         if decoder.state == ENDED:
             at[0] = p
@@ -74,12 +67,13 @@ cdef Decoded decode(Decoder* decoder, const BodyLimits* limits, const char** at,
         p += 1
 
         if decoder.state == SIZE:
-            if HEX[octet] != 255:
+            digit = hex_value(octet)
+            if digit != 255:
                 # 16 digits are what 64 bits hold; more, even zeros, are a way to make two servers disagree.
                 if decoder.digits == 16 or decoder.remaining >> 59:
                     return broken(decoder, 400)
                 decoder.digits += 1
-                decoder.remaining = decoder.remaining << 4 | HEX[octet]
+                decoder.remaining = decoder.remaining << 4 | digit
                 continue
             if decoder.digits == 0:
                 return broken(decoder, 400)
@@ -154,10 +148,10 @@ cdef inline bint extend(Decoder* decoder, uint8_t octet) noexcept nogil:
             decoder.state = EXTENSION_CLOSED
         elif octet == c'\\':
             decoder.state = EXTENSION_ESCAPE
-        return TEXT[octet]
+        return is_text(octet)
     if decoder.state == EXTENSION_ESCAPE:
         decoder.state = EXTENSION_QUOTED
-        return TEXT[octet]
+        return is_text(octet)
     return extension_ends(decoder, octet)
 
 
@@ -186,14 +180,14 @@ cdef inline bint trail(Decoder* decoder, uint8_t octet) noexcept nogil:
             decoder.state = TRAILER_VALUE
             return decoder.name_length > 0 and not forbidden(decoder.name, decoder.name_length)
         if decoder.name_length < LONGEST_FORBIDDEN:
-            decoder.name[decoder.name_length] = octet | (c'A' <= octet <= c'Z') << 5
+            decoder.name[decoder.name_length] = lower(octet)
             decoder.name_length += 1
         return TOKEN[octet]
     if decoder.state == TRAILER_VALUE:
         if octet == c'\r':
             decoder.state = TRAILER_LF
             return True
-        return TEXT[octet]
+        return is_text(octet)
     decoder.state = TRAILER
     return octet == c'\n'
 

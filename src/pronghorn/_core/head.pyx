@@ -9,6 +9,7 @@ from libc.stdlib cimport malloc
 from libc.string cimport memcpy, memset
 
 from .llhttp cimport *
+from .octets cimport TOKEN
 
 cdef llhttp_settings_t settings
 llhttp_settings_init(&settings)
@@ -22,10 +23,6 @@ settings.on_message_complete = on_message
 cdef list method_names = [
     sys.intern((<bytes> llhttp_method_name(<llhttp_method_t> number)).decode()) for number in range(<int> HTTP_QUERY + 1)
 ]
-
-cdef uint8_t[256] TOKEN             # RFC 9110 section 5.6.2
-for _octet in range(256):
-    TOKEN[_octet] = _octet < 128 and (chr(_octet).isalnum() or chr(_octet) in "!#$%&'*+-.^_`|~")
 
 cdef enum:
     LONGEST_METHOD = 64         # an unknown one; a longer word is no method

@@ -9,6 +9,7 @@ from .llhttp cimport (
     F_CONNECTION_CLOSE, F_CONNECTION_KEEP_ALIVE, F_CONNECTION_UPGRADE, HTTP_CONNECT, HTTP_HEAD, HTTP_OPTIONS,
     HTTP_TRACE,
 )
+from .octets cimport lower, read_length
 from .target cimport split_target, valid_authority
 
 cdef extern from "Python.h":
@@ -159,23 +160,9 @@ cdef bint same_text(const char* text, size_t length, const char* other, size_t o
     if length != other_length:
         return False
     for i in range(length):
-        if text[i] != other[i]:
-            if text[i] | 0x20 != other[i] | 0x20 or not c'a' <= text[i] | 0x20 <= c'z':
-                return False
+        if lower(text[i]) != lower(other[i]):
+            return False
     return True
-
-
-cdef int64_t read_length(const char* text, size_t length) noexcept nogil:
-    """Content-Length: digits, below 2^63 (RFC 9110 section 8.6); -1 for anything else."""
-    cdef uint64_t number = 0
-    cdef size_t i
-    if length == 0 or length > 19:
-        return -1
-    for i in range(length):
-        if not c'0' <= text[i] <= c'9':
-            return -1
-        number = number * 10 + (text[i] - c'0')
-    return -1 if number >> 63 else <int64_t> number
 
 
 cdef bint ends_in_chunked(bytes value):

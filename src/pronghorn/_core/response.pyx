@@ -12,6 +12,7 @@ from libc.string cimport memcmp, memcpy
 
 from ..errors import MessageError
 
+from .octets cimport TOKEN, lower, read_length
 from .output cimport append, reserve
 
 # Status lines from 100 to 599, ready to copy.
@@ -22,14 +23,6 @@ for _status in range(100, 600):
     except ValueError:
         _reason = ""
     status_lines[_status] = b"HTTP/1.1 %d %s\r\n" % (_status, _reason.encode())
-
-# Lower-case form of each character that a field name may have (RFC 9110 section 5.6.2, token), 0 for the others.
-cdef unsigned char[256] TOKEN
-for _octet in range(256):
-    _character = chr(_octet)
-    TOKEN[_octet] = 0
-    if _octet < 128 and (_character.isalnum() or _character in "!#$%&'*+-.^_`|~"):
-        TOKEN[_octet] = ord(_character.lower())
 
 
 cdef int write_status(Output out, int status) except -1:
@@ -45,19 +38,6 @@ cdef inline bint printable(const unsigned char* text, Py_ssize_t length) noexcep
         bad |= (text[i] < 0x20) & (text[i] != 9)
         bad |= text[i] == 0x7f
     return bad == 0
-
-
-cdef int64_t parse_length(const char* text, Py_ssize_t length) noexcept nogil:
-    """A Content-Length value: digits alone, below 2^63; -1 for anything else."""
-    cdef int64_t number = 0
-    cdef Py_ssize_t i
-    if length == 0 or length > 18:
-        return -1
-    for i in range(length):
-        if not c'0' <= text[i] <= c'9':
-            return -1
-        number = number * 10 + (text[i] - c'0')
-    return number
 
 
 cdef int refuse(str message, str rule) except -1:
@@ -96,9 +76,9 @@ cdef int write_headers(Output out, object headers, Declared* declared, str messa
         source = <const unsigned char*> PyBytes_AS_STRING(name)
         good = name_length > 0
         for j in range(name_length):
-            octet = TOKEN[source[j]]
-            good &= octet != 0
-            target[j] = <char> octet
+            octet = source[j]
+            good &= TOKEN[octet]
+            target[j] = <char> lower(octet)
         if not good:
             refuse(message, f"invalid HTTP header name {name!r}"[:200])
         source = <const unsigned char*> PyBytes_AS_STRING(value)
@@ -109,7 +89,7 @@ cdef int write_headers(Output out, object headers, Declared* declared, str messa
             if memcmp(line, b"content-length", 14) == 0:
                 if declared.content_length >= 0:
                     refuse(message, "more than one content-length header")
-                declared.content_length = parse_length(<const char*> source, value_length)
+                declared.content_length = read_length(<const char*> source, value_length)
                 if declared.content_length < 0:
                     refuse(message, f"content-length must be decimal digits, not {value!r}"[:200])
                 if declared.no_length:

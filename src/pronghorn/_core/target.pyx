@@ -7,6 +7,8 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memchr, memcmp, memcpy
 
+from .octets cimport hex_value
+
 cdef enum:
     KNOWN_PATHS = 256           # about 40 KiB when full
     LONGEST_PATH = 96
@@ -17,12 +19,10 @@ cdef uint8_t[256] TARGET
 # A registered name or an address, without what ends an authority or hides one: no userinfo (RFC 9110 section 4.2.4),
 # and no comma, which would make a list of two hosts.
 cdef uint8_t[256] AUTHORITY
-cdef uint8_t[256] HEX
 for _octet in range(256):
     _character = chr(_octet)
     TARGET[_octet] = 0x20 < _octet < 0x7f
     AUTHORITY[_octet] = _octet < 128 and (_character.isalnum() or _character in "-._~!$&'()*+;=%")
-    HEX[_octet] = int(_character, 16) if _character in "0123456789abcdefABCDEF" else 255
 
 
 cdef bint split_target(const char* text, size_t length, bint options, Target* target) noexcept nogil:
@@ -99,8 +99,8 @@ cdef bint valid_authority(const char* text, size_t length) noexcept nogil:
         while i < length and text[i] != c':':
             if not AUTHORITY[<uint8_t> text[i]]:
                 return False
-            if text[i] == c'%' and (i + 2 >= length or HEX[<uint8_t> text[i + 1]] == 255
-                                    or HEX[<uint8_t> text[i + 2]] == 255):
+            if text[i] == c'%' and (i + 2 >= length or hex_value(text[i + 1]) == 255
+                                    or hex_value(text[i + 2]) == 255):
                 return False
             i += 1
         if i == 0:
@@ -216,9 +216,9 @@ cdef size_t unquote(const char* text, size_t length, char* decoded) noexcept nog
     cdef size_t i = 0
     cdef size_t size = 0
     while i < length:
-        if text[i] == c'%' and i + 2 < length and HEX[<uint8_t> text[i + 1]] != 255 \
-                and HEX[<uint8_t> text[i + 2]] != 255:
-            decoded[size] = <char> (HEX[<uint8_t> text[i + 1]] << 4 | HEX[<uint8_t> text[i + 2]])
+        if text[i] == c'%' and i + 2 < length and hex_value(text[i + 1]) != 255 \
+                and hex_value(text[i + 2]) != 255:
+            decoded[size] = <char> (hex_value(text[i + 1]) << 4 | hex_value(text[i + 2]))
             i += 3
         else:
             decoded[size] = text[i]

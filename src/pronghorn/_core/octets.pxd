@@ -1,0 +1,44 @@
+"""Classes of octets that HTTP's grammar names, and numbers as it writes them."""
+
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+
+cdef extern from *:
+    """
+    /* token: what field names, methods and chunk extensions are made of (RFC 9110 section 5.6.2) */
+    static const unsigned char octets_token[256] = {
+        ['!'] = 1, [0x23 ... 0x27] = 1, ['*'] = 1, ['+'] = 1, ['-'] = 1, ['.'] = 1, ['0' ... '9'] = 1,
+        ['A' ... 'Z'] = 1, ['^' ... 'z'] = 1, ['|'] = 1, ['~'] = 1,
+    };
+    """
+    const uint8_t[256] TOKEN "octets_token"
+
+
+cdef inline bint is_text(uint8_t octet) noexcept nogil:
+    """field-value and quoted-string characters: no control characters but tab."""
+    return octet == 9 or (octet >= 32 and octet != 127)
+
+
+cdef inline uint8_t lower(uint8_t octet) noexcept nogil:
+    return octet | (<uint8_t> (octet - c'A') < 26) << 5
+
+
+cdef inline uint8_t hex_value(uint8_t octet) noexcept nogil:
+    """Of a hexadecimal digit; 255 for anything else."""
+    if c'0' <= octet <= c'9':
+        return octet - c'0'
+    octet |= 0x20
+    return octet - c'a' + 10 if c'a' <= octet <= c'f' else 255
+
+
+cdef inline int64_t read_length(const char* text, size_t length) noexcept nogil:
+    """A Content-Length: digits alone, below 2^63 (RFC 9110 section 8.6); -1 for anything else."""
+    cdef uint64_t number = 0
+    cdef size_t i
+    if length == 0 or length > 19:
+        return -1
+    for i in range(length):
+        if not c'0' <= text[i] <= c'9':
+            return -1
+        number = number * 10 + (text[i] - c'0')
+    return -1 if number >> 63 else <int64_t> number
