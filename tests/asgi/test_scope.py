@@ -304,10 +304,10 @@ class TestState:
 @pytest.mark.parametrize(
     ("root", "target", "path", "raw_path"),
     [
-        ("/root", "/a", "/root/a", b"/root/a"),
-        ("/root", "/a%20b", "/root/a b", b"/root/a%20b"),
-        ("/root/sub", "/", "/root/sub/", b"/root/sub/"),
-        ("/root", "http://h/a", "/root/a", b"/root/a"),
+        ("/base", "/a", "/base/a", b"/base/a"),
+        ("/base", "/a%20b", "/base/a b", b"/base/a%20b"),
+        ("/base/sub", "/", "/base/sub/", b"/base/sub/"),
+        ("/base", "http://h/a", "/base/a", b"/base/a"),
     ],
 )
 def test_root_path(root: str, target: str, path: str, raw_path: bytes) -> None:
