@@ -1,0 +1,74 @@
+# Strict UTF-8 in pieces. See utf8.pxd.
+
+from libc.stdint cimport uint8_t, uint64_t
+from libc.string cimport memcpy
+
+cdef enum:
+    CONTINUED = 0xbf80          # any continuation byte comes next
+
+
+cdef inline uint32_t begin(uint8_t octet) noexcept nogil:
+    """The state behind the first byte of a character of several."""
+    if octet < 0xc2:            # a continuation byte, or an overlong form of ASCII
+        return REJECT
+    if octet < 0xe0:
+        return 1 << 16 | CONTINUED
+    if octet < 0xf0:
+        if octet == 0xe0:       # below U+0800 is overlong
+            return 2 << 16 | 0xbfa0
+        if octet == 0xed:       # U+D800 to U+DFFF are surrogates
+            return 2 << 16 | 0x9f80
+        return 2 << 16 | CONTINUED
+    if octet == 0xf0:           # below U+10000 is overlong
+        return 3 << 16 | 0xbf90
+    if octet < 0xf4:
+        return 3 << 16 | CONTINUED
+    if octet == 0xf4:           # above U+10FFFF is nothing
+        return 3 << 16 | 0x8f80
+    return REJECT
+
+
+cdef uint32_t check(uint32_t state, const char* data, size_t length) noexcept nogil:
+    cdef const uint8_t* at = <const uint8_t*> data
+    cdef const uint8_t* end = at + length
+    cdef uint64_t[2] words
+    cdef uint8_t octet
+    if state == REJECT:
+        return REJECT
+    while at < end:
+        if state == ACCEPT:
+            while end - at >= 16:
+                memcpy(words, at, 16)
+                if (words[0] | words[1]) & <uint64_t> 0x8080808080808080:
+                    break
+                at += 16
+            while at < end and at[0] < 0x80:
+                at += 1
+            if at == end:
+                break
+            state = begin(at[0])
+            if state == REJECT:
+                return REJECT
+            at += 1
+        else:
+            octet = at[0]
+            if octet < (state & 0xff) or octet > (state >> 8 & 0xff):
+                return REJECT
+            state = (state & 0x30000) - (1 << 16)
+            if state:
+                state |= CONTINUED
+            at += 1
+    return state
+
+
+def check_pieces(list pieces):
+    """Check text that comes in pieces; for tests and measurements.
+
+    Returns True if all of it is UTF-8, None if it ends within a character, False otherwise.
+    """
+    cdef uint32_t state = ACCEPT
+    for piece in pieces:
+        state = check(state, <bytes> piece, len(piece))
+    if state == REJECT:
+        return False
+    return True if state == ACCEPT else None
