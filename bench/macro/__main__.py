@@ -1,11 +1,11 @@
-"""Pronghorn and its peers under wrk, side by side on one machine.
+"""Pronghorn and its peers under load, side by side on one machine.
 
-Method. One server runs at a time, with one worker, pinned to one core; wrk runs on another. The works are done one
-after the other; within a work every round visits every server once, in rotated order: start, check that the answer is
-right, half a second of warm-up or more, then the measured seconds. CPU per request is the user and system time
-of the whole process tree (/proc/PID/stat) over the measured run, divided by the requests wrk completed: it does not
-depend on how fast the client is. A figure is the median of the rounds, with the smallest and the largest beside it.
-A server that fails at a work is named and left out of it.
+Method. One server runs at a time, with one worker, pinned to one core; the load generator (wrk, or ws_load for
+WebSocket) runs on another. The works are done one after the other; within a work every round visits every server once,
+in rotated order: start, check that the answer is right, half a second of warm-up or more, then the measured seconds.
+CPU per request is the user and system time of the whole process tree (/proc/PID/stat) over the measured run, divided
+by the requests or messages that were completed: it does not depend on how fast the client is. A figure is the median
+of the rounds, with the smallest and the largest beside it. A server that fails at a work is named and left out of it.
 """
 
 import argparse
@@ -16,16 +16,30 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from . import idle, report, wrk
+from . import idle, report, wrk, ws_idle, ws_load
 from .environment import HERE, ROOT, Environment, say
 from .process import Failure, Process, free_port
 from .servers import SERVED, SERVERS, Server, revision
-from .works import EVERY, HELLO, IDLE, START, WORKS, Work
+from .works import (
+    EVERY,
+    HELLO,
+    IDLE,
+    SESSION_WORKS,
+    START,
+    WORKS,
+    WS_IDLE,
+    WS_IDLE_DEFLATE,
+    SessionWork,
+    Work,
+)
 
 RESULTS = HERE.parent / "results"
+Visit = Callable[[Server], report.Sample]
 
 
 def arguments() -> argparse.Namespace:
@@ -38,6 +52,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3, help="measured time of one visit (default 3)")
     parser.add_argument("--connections", type=int, default=5000, help="idle connections to hold (default 5000)")
+    parser.add_argument("--sessions", type=int, default=2000, help="idle WebSocket sessions to hold (default 2000)")
     parser.add_argument("--python", default="/usr/bin/python3", help="interpreter of all servers")
     parser.add_argument("--server-core", type=int, default=0)
     parser.add_argument("--client-core", type=int, default=1)
@@ -63,15 +78,18 @@ class Bench:
         self.results: report.Results = {}
         self.failures: list[str] = []
 
-    def command(self, server: Server, app: str, port: int | str, extra: str = "") -> list[str]:
+    def command(
+        self, server: Server, app: str, port: int | str, sessions: bool = False, many: bool = False
+    ) -> list[str]:
         places = {"bin": self.environment.bin, "python": self.environment.python, "build": self.environment.folder}
+        extra = f"{server.websocket if sessions else server.http} {server.idle_options if many else ''}"
         return f"{server.command} {extra}".format(app=app, port=port, **places).split()
 
-    def start(self, server: Server, app: str, extra: str = "") -> Process:
+    def start(self, server: Server, app: str, sessions: bool = False, many: bool = False) -> Process:
         port = free_port()
         log = Path(self.logs, "server.log")
         environment = {"PYTHONPATH": server.path} if server.path else {}
-        command = self.command(server, app, port, extra)
+        command = self.command(server, app, port, sessions, many)
         return Process(command, port, self.options.server_core, HERE / SERVED, log, environment)
 
     def run(self) -> None:
@@ -80,15 +98,24 @@ class Bench:
         with tempfile.TemporaryDirectory() as self.logs:
             for work in WORKS:
                 if work.name in wanted:
-                    self.rounds(work.name, lambda server, work=work: self.visit(server, work), work.floors)
+                    self.rounds(work.name, partial(self.visit, work), work.floors)
             if START in wanted:
                 self.rounds(START, self.visit_start, floors=True)
             if IDLE in wanted:
                 self.rounds(IDLE, self.visit_idle, floors=True)
+            for session_work in SESSION_WORKS:
+                if session_work.name in wanted:
+                    visit = partial(self.visit_sessions, session_work)
+                    self.rounds(session_work.name, visit, floors=True, sessions=True)
+            for name in (WS_IDLE, WS_IDLE_DEFLATE):
+                if name in wanted:
+                    visit = partial(self.visit_idle_sessions, name == WS_IDLE_DEFLATE)
+                    self.rounds(name, visit, floors=False, sessions=True)
 
-    def rounds(self, name: str, visit, floors: bool) -> None:
+    def rounds(self, name: str, visit: Visit, floors: bool, sessions: bool = False) -> None:
         results: dict[str, list[report.Sample]] = {}
-        present = [server for server in self.servers if floors or not server.floor]
+        able = [server for server in self.servers if (server.websocket if sessions else server.http) is not None]
+        present = [server for server in able if floors or not server.floor]
         for number in range(self.options.rounds):
             turn = number % len(present) if present else 0
             for server in present[turn:] + present[:turn]:
@@ -105,7 +132,7 @@ class Bench:
                 say(f"{name} {number + 1}/{self.options.rounds} {server.name}: {shown}")
         self.results[name] = results
 
-    def visit(self, server: Server, work: Work) -> report.Sample:
+    def visit(self, work: Work, server: Server) -> report.Sample:
         with self.start(server, work.app) as process:
             status, body = process.ask("POST" if work.body else "GET", work.body)
             if (status, body) != (200, work.answer):
@@ -126,13 +153,48 @@ class Bench:
                 "errors": load.errors,
             }
 
+    def visit_sessions(self, work: SessionWork, server: Server) -> report.Sample:
+        options = self.options
+        with self.start(server, work.app, sessions=True, many=work.sessions >= 1000) as process:
+            generator = self.environment.folder / "ws_load"
+            load = ws_load.run(generator, work, process, options.client_core, options.seconds)
+            each = 1e6 / load.messages
+            return {
+                "rps": load.messages / load.seconds,
+                "cpu": (load.user + load.system) * each,
+                "user": load.user * each,
+                "system": load.system * each,
+                "client": load.client * each,
+                "p50": load.p50,
+                "p99": load.p99,
+                "peak": process.peak(),
+                "errors": load.errors,
+            }
+
     def visit_start(self, server: Server) -> report.Sample:
         with self.start(server, HELLO.app) as process:
             return {"seconds": process.first_answer}
 
     def visit_idle(self, server: Server) -> report.Sample:
-        with self.start(server, HELLO.app, server.idle_options) as process:
+        with self.start(server, HELLO.app, many=True) as process:
             return {"bytes": idle.bytes_per_connection(process, self.options.connections)}
+
+    def visit_idle_sessions(self, deflate: bool, server: Server) -> report.Sample:
+        with self.start(server, SESSION_WORKS[0].app, sessions=True, many=True) as process:
+            return {"bytes": ws_idle.bytes_per_session(process, self.options.sessions, deflate)}
+
+    def settings(self) -> dict[str, str]:
+        """The command lines, without the folders of this machine."""
+        found: dict[str, str] = {}
+        for server in self.servers:
+            for sessions, added in enumerate((server.http, server.websocket)):
+                if added is not None:
+                    command = " ".join(self.command(server, "APP", "PORT", bool(sessions)))
+                    command = command.replace(f"{self.environment.bin}/", "")
+                    command = command.replace(f"{self.environment.folder}/", "")
+                    if command not in found.values():
+                        found[f"{server.name}, WebSocket" if sessions else server.name] = command
+        return found
 
 
 def machine() -> dict[str, str]:
@@ -162,6 +224,7 @@ def main() -> None:
             described = environment.install_tree()
         except RuntimeError as error:
             failure = f"pronghorn: {error}"
+            servers = [server for server in servers if server.name != "pronghorn"]
     for name in reversed(options.against):
         commit, folder = environment.install_revision(name)
         servers.insert(1, revision(f"pronghorn@{commit}", str(folder)))
@@ -188,15 +251,16 @@ def main() -> None:
         "peers": ", ".join(
             f"{s.name} {versions[s.package.lower()]}" for s in servers if s.package and s.name != "pronghorn"
         ),
-        "uvloop, httptools, starlette": ", ".join(
-            versions.get(name, "-") for name in ("uvloop", "httptools", "starlette")
+        "uvloop, httptools, starlette, websockets": ", ".join(
+            versions.get(name, "-") for name in ("uvloop", "httptools", "starlette", "websockets")
         ),
         "method": f"{options.rounds} interleaved rounds of {options.seconds} s, server on core {options.server_core}, "
-        f"wrk on core {options.client_core}; median (smallest-largest); {options.connections} idle connections",
+        f"client on core {options.client_core}; median (smallest-largest); {options.connections} idle connections, "
+        f"{options.sessions} idle sessions",
         "other load": f"load average {load_before:.2f} before the first round",
         "duration": f"{(time.monotonic() - began) / 60:.0f} minutes",
     }
-    settings = {s.name: shown(bench.command(s, "APP", "PORT"), environment) for s in servers}
+    settings = bench.settings()
     text = report.document(facts, settings, bench.failures, bench.results)
     print(text)
     data = {"facts": facts, "settings": settings, "failures": bench.failures, "results": bench.results}
@@ -207,11 +271,6 @@ def main() -> None:
             target.write_text(json.dumps(data, indent=1) + "\n")
     if options.save:
         (RESULTS / f"{options.save}.md").write_text(text)
-
-
-def shown(command: list[str], environment: Environment) -> str:
-    """A command line without the folders of this machine."""
-    return " ".join(command).replace(f"{environment.bin}/", "").replace(f"{environment.folder}/", "")
 
 
 if __name__ == "__main__":

@@ -32,4 +32,13 @@ BARS = [
     Bar("json", "uvicorn", 0.56),
     Bar("idle", "", 2200, "bytes"),
     Bar("start", "uvicorn", 1.0, "seconds"),
+    Bar("ws-echo", "socketify", 0.75),
+    Bar("ws-echo", "uvicorn", 0.55),
+    Bar("ws-pipelined", "socketify", 0.50),
+    Bar("ws-pipelined", "uvicorn", 0.35),
+    Bar("ws-large", "socketify", 0.90),
+    Bar("ws-large", "uvicorn", 0.70),
+    Bar("ws-broadcast", "best peer", 2, "rps", at_least=True),
+    Bar("ws-idle", "", 3072, "bytes"),
+    Bar("ws-idle-deflate", "", 49152, "bytes"),
 ]

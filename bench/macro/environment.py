@@ -1,4 +1,4 @@
-"""An environment of its own for each interpreter: the pinned peers, pronghorn built from the tree, the C floor."""
+"""An environment of its own for each interpreter: the pinned peers, pronghorn built from the tree, the C programs."""
 
 import hashlib
 import os
@@ -37,7 +37,8 @@ class Environment:
             say(f"making {self.folder.relative_to(ROOT)}")
             _run([self.interpreter, "-m", "venv", str(self.folder)])
         self._install_peers()
-        self._compile_floor()
+        for source in (HERE / "served" / "epoll_floor.c", HERE / "served" / "ws_floor.c", HERE / "ws_load.c"):
+            _run([os.environ.get("CC", "cc"), "-O2", "-o", str(self.folder / source.stem), str(source)])
 
     def _install_peers(self) -> None:
         wanted = [line for line in REQUIREMENTS.read_text().split("\n") if line and not line.startswith("#")]
@@ -46,10 +47,6 @@ class Environment:
             for requirement in wanted:
                 if not self._pip("install", requirement):
                     self.failures[requirement.partition("==")[0]] = f"{requirement} does not install on {self.version}"
-
-    def _compile_floor(self) -> None:
-        source, target = HERE / "served" / "epoll_floor.c", self.folder / "epoll_floor"
-        _run([os.environ.get("CC", "cc"), "-O2", "-o", str(target), str(source)])
 
     def install_tree(self) -> str:
         """Build and install pronghorn as it stands in the tree; returns a description of it."""

@@ -10,7 +10,9 @@ class Server:
     name: str
     package: str | None  # the distribution whose version is reported
     command: str  # {bin} {python} {app} {port} {build} are filled in
-    idle_options: str = ""  # added when thousands of connections are held
+    http: str | None = ""  # added for requests; None: it takes none
+    websocket: str | None = None  # added for sessions; None: it takes none
+    idle_options: str = ""  # added when a thousand connections or more are held
     floor: bool = False
     path: str | None = None  # PYTHONPATH, for a second build of pronghorn
 
@@ -20,47 +22,56 @@ SERVERS = [
         "pronghorn",
         "pronghorn",
         "{bin}/pronghorn {app} --host 127.0.0.1 --port {port} --no-access-log --log-level warning",
+        websocket="",
     ),
     Server(
         "uvicorn",
         "uvicorn",
         "{bin}/uvicorn {app} --host 127.0.0.1 --port {port} --no-access-log --log-level warning"
         " --loop uvloop --http httptools",
-        "--timeout-keep-alive 75",
+        http="--ws none",
+        websocket="--ws websockets-sansio",
+        idle_options="--timeout-keep-alive 75",
     ),
     Server(
         "granian",
         "granian",
         "{bin}/granian {app} --host 127.0.0.1 --port {port} --no-access-log --log-level warning"
-        " --interface asgi --http 1 --no-ws --loop uvloop",
-        "--backpressure 20000",
+        " --interface asgi --http 1 --loop uvloop",
+        http="--no-ws",
+        websocket="--ws",
+        idle_options="--backpressure 20000",
     ),
     Server("fastpysgi", "fastpysgi", "{bin}/fastpysgi {app} --host 127.0.0.1 --port {port}"),
     Server(
         "socketify",
         "socketify",
-        "{python} -m socketify {app} --host 127.0.0.1 --port {port} --interface asgi --ws none"
-        " --disable-listen-log True",
+        "{python} -m socketify {app} --host 127.0.0.1 --port {port} --interface asgi --disable-listen-log True",
+        http="--ws none",
+        websocket="--ws auto",
     ),
     Server(
         "gunicorn",
         "gunicorn",
         "{bin}/gunicorn {app} --bind 127.0.0.1:{port} --log-level warning --workers 1"
         " --worker-class asgi --asgi-loop uvloop",
-        "--keep-alive 75 --worker-connections 20000",
+        websocket="",
+        idle_options="--keep-alive 75 --worker-connections 20000",
     ),
     Server(
         "hypercorn",
         "Hypercorn",
         "{bin}/hypercorn {app} --bind 127.0.0.1:{port} --log-level warning --workers 1 --worker-class uvloop",
-        "--keep-alive 75",
+        websocket="",
+        idle_options="--keep-alive 75",
     ),
     Server("raw uvloop", None, "{python} uvloop_floor.py {port}", floor=True),
     Server("C epoll", None, "{build}/epoll_floor {port}", floor=True),
+    Server("C frames", None, "{build}/ws_floor {port}", http=None, websocket="", floor=True),
 ]
 
 
 def revision(name: str, path: str) -> Server:
     """Another build of pronghorn, found before the installed one."""
     command = "{python} -m pronghorn {app} --host 127.0.0.1 --port {port} --no-access-log --log-level warning"
-    return Server(name, None, command, path=path)
+    return Server(name, None, command, websocket="", path=path)

@@ -15,6 +15,7 @@ class Work:
     floors: bool = False  # whether the canned responders can stand in
     body: bytes | None = None  # what the check posts
     answer: bytes = b"Hello, World!"  # what the check wants back
+    unit: str = "request"  # what is counted
 
 
 WORKS = [
@@ -32,8 +33,51 @@ WORKS = [
     Work("stream", "streamed 1 MiB, 16 connections", "apps:stream", 16, answer=PIECE * 16),
 ]
 
-# Measured without wrk, see idle.py and __main__.py.
+HELLO = WORKS[0]
+
+
+@dataclass(frozen=True)
+class SessionWork:
+    """What ws_load is told to do."""
+
+    name: str
+    title: str
+    app: str = "sessions:echo"
+    kind: str = "echo"
+    sessions: int = 32
+    depth: int = 1  # messages in flight: of each session, or of the one that publishes
+    size: int = 64
+    opcode: str = "text"
+    unit: str = "message"
+
+
+SESSION_WORKS = [
+    SessionWork("ws-echo", "WebSocket echo 64 B, 32 sessions"),
+    SessionWork("ws-pipelined", "WebSocket echo 64 B, 32 in flight, 32 sessions", depth=32),
+    SessionWork("ws-large", "WebSocket echo 60,000 B, 32 sessions", size=60_000, opcode="binary"),
+    SessionWork(
+        "ws-broadcast",
+        "WebSocket broadcast of 200 B to 1,000 sessions, 8 in flight",
+        app="sessions:broadcast",
+        kind="broadcast",
+        sessions=1000,
+        depth=8,
+        size=200,
+        unit="delivery",
+    ),
+]
+
+# Measured without a load generator, see idle.py, ws_idle.py and __main__.py.
 START = "start"
 IDLE = "idle"
-EVERY = [*(work.name for work in WORKS), START, IDLE]
-HELLO = WORKS[0]
+WS_IDLE = "ws-idle"
+WS_IDLE_DEFLATE = "ws-idle-deflate"
+EVERY = [
+    *(work.name for work in WORKS),
+    START,
+    IDLE,
+    *(work.name for work in SESSION_WORKS),
+    WS_IDLE,
+    WS_IDLE_DEFLATE,
+]
+COUNTED: list[Work | SessionWork] = [*WORKS, *SESSION_WORKS]
