@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT / "ext"))
 import vendor  # noqa: E402
 
 MODULES = [
-    "octets", "drive", "output", "frames", "utf8", "deflate", "headers", "target", "head", "request", "response",
-    "exchange", "body", "service", "http1", "edge",
+    "octets", "future", "drive", "output", "wire", "headers", "target", "head", "request", "response", "exchange", "body",
+    "frames", "utf8", "deflate", "handshake", "session", "service", "websocket", "ahead", "http1", "edge",
 ]
 
 MODES = set(filter(None, os.environ.get("PRONGHORN_BUILD", "").replace(" ", "").split(",")))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pronghorn.cli import option
-from pronghorn.settings import default_text, table
+from pronghorn.settings import SUBJECTS, default_text, table
 
 INTRODUCTION = """\
 # Settings
@@ -28,9 +28,9 @@ def row(setting: Field[Any]) -> str:
 
 
 def page() -> str:
-    subjects: dict[str, list[str]] = {}
+    subjects: dict[str, list[str]] = {subject: [] for subject in SUBJECTS}
     for setting in table():
-        subjects.setdefault(setting.metadata["subject"], []).append(row(setting))
+        subjects[setting.metadata["subject"]].append(row(setting))
     text = INTRODUCTION
     for subject, rows in subjects.items():
         text += f"\n## {subject}\n\n| option | name | default | accepts | meaning |\n|---|---|---|---|---|\n"

@@ -18,7 +18,7 @@ from pronghorn.config import Config
 from pronghorn.errors import ConfigError
 from pronghorn.forms import Flag, Form, Headers
 from pronghorn.server import Server, run_until_stopped
-from pronghorn.settings import default_text, table
+from pronghorn.settings import SUBJECTS, default_text, table
 
 __all__ = ["main"]
 
@@ -139,9 +139,8 @@ def parameters() -> list[click.Parameter]:
     version = click.Option(
         ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=print_version, help="Show the version."
     )
-    subjects = {setting.metadata["subject"]: None for setting in table()}
     options = [app_dir, *(option(setting) for setting in table())]
-    options.sort(key=lambda entry: list(subjects).index(getattr(entry, "subject", "")))
+    options.sort(key=lambda entry: SUBJECTS.index(getattr(entry, "subject", "")))
     return [click.Argument(["app"], metavar="APP"), *options, version]
 
 

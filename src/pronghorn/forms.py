@@ -15,7 +15,7 @@ from typing import Any
 
 from pronghorn.logs import LOG_LEVELS
 
-__all__ = ["Choice", "Flag", "Form", "Headers", "Level", "LogConfig", "Number", "Text"]
+__all__ = ["Choice", "Flag", "Form", "Headers", "Level", "LogConfig", "Number", "Text", "Truth"]
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
 FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, 5.5: no CR, LF, NUL or other control
@@ -76,6 +76,28 @@ class Flag(Form):
         if isinstance(value, bool) or (value is None and self.optional):
             return value
         raise self.refuse(value)
+
+
+@dataclass(frozen=True)
+class Truth(Form):
+    """True or False, as a word on the command line rather than as two options."""
+
+    metavar = "true|false"
+    words = "true or false"
+
+    def check(self, value: Any) -> Any:
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str):
+            return self.parse(value)
+        raise self.refuse(value)
+
+    def parse(self, text: str) -> Any:
+        if text.lower() in {"true", "1", "yes", "on"}:
+            return True
+        if text.lower() in {"false", "0", "no", "off"}:
+            return False
+        raise self.refuse(text)
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,20 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from pronghorn.errors import ConfigError
-from pronghorn.forms import Choice, Flag, Form, Headers, Level, LogConfig, Number, Text
+from pronghorn.forms import Choice, Flag, Form, Headers, Level, LogConfig, Number, Text, Truth
 from pronghorn.logs import LOGGING_CONFIG
 
 if sys.platform != "win32":
     import resource
 
-__all__ = ["Settings", "table"]
+__all__ = ["SUBJECTS", "Settings", "table"]
+
+SUBJECTS: list[str] = []  # in the order in which help and documentation have them
 
 
 def subject(name: str) -> Callable[..., Any]:
     """Make settings of one subject, which is their heading in ``--help`` and in the documentation."""
+    SUBJECTS.append(name)
 
     def setting(default: Any, form: Form, meaning: str, shown: str = "") -> Any:
         metadata = {"form": form, "meaning": meaning, "subject": name, "shown": shown}
@@ -54,13 +57,14 @@ def size(off: str = "no limit", minimum: int = 0) -> Number:
 
 
 address = subject("Address")
+process = subject("Process")
 application = subject("Application")
 logs = subject("Logging")
 answers = subject("Responses")
-process = subject("Process")
 timeouts = subject("Time-outs (seconds; 0 switches one off)")
 limits = subject("Limits (0 switches one off)")
 buffers = subject("Buffers")
+websocket = subject("WebSocket (0 switches a limit or a time-out off)")
 
 
 @dataclass(eq=False)
@@ -75,6 +79,14 @@ class Settings:
         None, Number("FD", "a file descriptor", 0, None, "none"), "Open socket to listen on, of any family."
     )
     loop: str = process("auto", Choice(("auto", "asyncio", "uvloop", "none"), importable=True), "Event loop.")
+    ws: str = websocket("auto", Choice(("auto", "none")), "Whether requests for a WebSocket are followed.")
+    ws_max_size: int | None = websocket(16_777_216, size(), "Message, as sent and inflated: 1009.")
+    ws_max_queue: int = websocket(
+        32, Number("INTEGER", "a whole number", 1), "Messages waiting for the application, then reading stops."
+    )
+    ws_ping_interval: float | None = websocket(20.0, seconds(), "Seconds between two pings to the client.")
+    ws_ping_timeout: float | None = websocket(20.0, seconds(), "Seconds for a sign of life after a ping: 1011.")
+    ws_per_message_deflate: bool = websocket(True, Truth(), "Compress messages when the client offers it.")
     lifespan: str = application("auto", Choice(("auto", "on", "off")), "Whether the application speaks lifespan.")
     log_config: dict[str, Any] | str | None = logs(  # noqa: RUF009
         lambda: LOGGING_CONFIG, LogConfig(), "Logging configuration: .json, .yaml, or .ini.", "built in"
@@ -127,6 +139,17 @@ class Settings:
     limit_requests_per_connection: int | None = limits(10_000, count(), "Requests on one connection.")
     body_high_water: int = buffers(65_536, size("", 1), "Unread request body above which reading pauses.")
     write_high_water: int = buffers(65_536, size("", 1), "Unsent response above which send() waits.")
+    ws_handshake_timeout: float | None = websocket(30.0, seconds(), "Seconds for the application to accept: 503.")
+    ws_close_timeout: float | None = websocket(10.0, seconds(), "Seconds for the client to answer a close.")
+    ws_message_timeout: float | None = websocket(60.0, seconds(), "Seconds from a message's first fragment: 1008.")
+    ws_max_fragments: int | None = websocket(4096, count(), "Fragments of a message: 1008.")
+    ws_control_limit: int | None = websocket(1000, count(), "Control or empty frames in ten seconds: 1008.")
+    ws_deflate_window_bits: int = websocket(
+        12, Number("BITS", "a number of bits", 9, 15), "Window for compression; each bit doubles a session's memory."
+    )
+    ws_deflate_memory_level: int = websocket(5, Number("LEVEL", "a level", 1, 9), "zlib's memory level.")
+    ws_deflate_level: int = websocket(1, Number("LEVEL", "a level", 1, 9), "Compression level, 1 being the fastest.")
+    ws_deflate_min_size: int = websocket(64, size("", 0), "Messages below this size are not compressed.")
     header_map: str = application(
         "drop", Choice(("drop", "refuse", "keep")), "Request headers with an underscore in their name."
     )

@@ -12,8 +12,8 @@ from pronghorn.errors import ConfigError
 from pronghorn.settings import Settings, default_text, table
 
 UVICORN_ORDER = [
-    "host", "port", "uds", "fd", "loop", "lifespan", "log_config", "log_level", "access_log", "use_colors",
-    "server_header", "date_header", "root_path", "limit_concurrency", "limit_max_requests", "backlog",
+    "host", "port", "uds", "fd", "loop", "ws", "ws_max_size", "ws_max_queue", "ws_ping_interval", "ws_ping_timeout",
+    "ws_per_message_deflate", "lifespan", "log_config", "log_level", "access_log", "use_colors", "server_header", "date_header", "root_path", "limit_concurrency", "limit_max_requests", "backlog",
     "timeout_keep_alive", "timeout_graceful_shutdown", "headers", "factory",
 ]  # fmt: skip
 
@@ -21,6 +21,12 @@ DEFAULTS = {
     "host": "127.0.0.1",
     "port": 8000,
     "loop": "auto",
+    "ws": "auto",
+    "ws_max_size": 16_777_216,
+    "ws_max_queue": 32,
+    "ws_ping_interval": 20.0,
+    "ws_ping_timeout": 20.0,
+    "ws_per_message_deflate": True,
     "lifespan": "auto",
     "task": "auto",
     "backlog": 2048,

@@ -139,7 +139,8 @@ def test_nothing_grows(server: Server, end: str, monkeypatch: pytest.MonkeyPatch
     rounds(ROUNDS)
     after = measure(server)
     grown = after[0] - before[0]
-    assert sum(grown.values()) < ROUNDS / 2, f"objects: {grown}"
+    # Of each kind: the pool keeps exchanges, and each of them what it waited with.
+    assert max(grown.values(), default=0) < ROUNDS / 2, f"objects: {grown}"
     assert after[1] - before[1] < 5 * ROUNDS, f"{after[1] - before[1]} blocks more"
     assert after[2] <= before[2], "descriptors"
 

@@ -117,7 +117,7 @@ def test_websocket_with_a_body_is_refused(server: Server, data: bytes) -> None:
     refused(server, data, 400)
 
 
-@pytest.mark.parametrize("protocol", ["websocket", "h2c", "x", "TLS/1.0", "h2c, x", "foo/2"])
+@pytest.mark.parametrize("protocol", ["h2c", "x", "TLS/1.0", "h2c, x", "foo/2"])
 def test_other_upgrades_are_ignored(server: Server, protocol: str) -> None:
     """The request is served as if the field were not there; the bytes behind it are the next request."""
     recorder = Recorder()

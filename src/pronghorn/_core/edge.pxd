@@ -7,9 +7,9 @@ memory and the timer belong to the loop (Connections) and serve all of them.
 from libc.stdint cimport uint32_t
 
 from .exchange cimport Application
-from .http1 cimport Edge, Http1
 from .output cimport Output
 from .service cimport Service
+from .wire cimport Edge, Wire
 
 
 cdef class Window:
@@ -35,6 +35,7 @@ cdef class Connections:
     cdef object timer           # the sweep's, or None
     cdef object closed          # future for wait_closed(), or None
     cdef uint32_t jitter
+    cdef list outgoing          # connections whose wire was written to outside of our steps
 
     cdef void link(self, Connection connection) noexcept
     cdef void unlink(self, Connection connection) noexcept
@@ -45,7 +46,7 @@ cdef class Connections:
 cdef class Connection(Edge):
     cdef Connections owner
     cdef object transport
-    cdef Http1 wire
+    cdef Wire wire
     cdef object peer            # the scope's `client`
     cdef bint peer_known        # once it was asked for
     cdef Connection previous    # in the owner's list

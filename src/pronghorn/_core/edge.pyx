@@ -9,6 +9,8 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
+from .http1 cimport Http1
+
 from .drive import Drive
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -64,6 +66,7 @@ cdef class Connections:
         )
         self.service = Service(self.application, config, TICK)
         self.out = Output()
+        self.outgoing = []
         self.window = Window()
         self.buffer = <char*> malloc(READ_BUFFER)
         if self.buffer is NULL:
@@ -164,13 +167,21 @@ cdef class Connections:
         connection.previous = None
         connection.next = None
 
+    def flush(self):
+        """Send what was written outside of our steps since the loop last looked for input."""
+        cdef list outgoing = self.outgoing
+        cdef Connection connection
+        self.outgoing = []
+        for connection in outgoing:
+            if not connection.ended:
+                connection.wire.flush()
+
     cdef bint drop_idle(self) noexcept:
         """Close the connection that has been idle longest; False if there is none among those to look at."""
         cdef Connection connection = self.first
         cdef int looked = 0
         while connection is not None and looked < 256:
-            if connection.wire.is_idle() and connection.wire.served:
-                connection.wire.shut(False)
+            if connection.wire.give_way():
                 return True
             connection = connection.next
             looked += 1
@@ -234,10 +245,8 @@ cdef class Connection(Edge):
             transport.abort()
 
     def data_received(self, bytes data):
-        if self.wire.ahead is NULL:
-            self.wire.feed(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), data)
-        else:
-            self.wire.push(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+        cdef Wire wire = self.wire      # held: it may be switched meanwhile
+        wire.feed(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), data)
 
     def eof_received(self):
         return self.wire.eof()
@@ -365,18 +374,21 @@ cdef class Connection(Edge):
         self.wire.lost()
 
     cdef void send_soon(self) noexcept:
-        self.owner.loop.call_soon(self.flush_now)
-
-    def flush_now(self):
-        if not self.ended:
-            self.wire.flush()
+        cdef Connections owner = self.owner
+        if not owner.outgoing:
+            owner.loop.call_soon(owner.flush)
+        owner.outgoing.append(self)
 
     cdef void resume_soon(self) noexcept:
         self.owner.loop.call_soon(self.resume_now)
 
     def resume_now(self):
+        cdef Wire wire = self.wire
         if not self.ended:
-            self.wire.resume()
+            wire.resume()
+
+    cdef void switch(self, Wire wire) noexcept:
+        self.wire = wire
 
     cdef void pause(self, bint reading) noexcept:
         if self.ended:
@@ -445,10 +457,10 @@ cdef class Buffered(Connection):
     def get_buffer(self, hint):
         cdef Connections owner = self.owner
         cdef Window window = owner.window
-        window.length = 0
+        window.length = 1
         window.start = self.wire.tail(&window.length)
         if window.start is NULL:
-            if self.wire.ahead is not NULL:
+            if window.length == 0:
                 self.abort()            # there is no memory to read into
             window.start = owner.buffer
             window.length = READ_BUFFER
@@ -456,12 +468,13 @@ cdef class Buffered(Connection):
 
     def buffer_updated(self, size_t length):
         cdef Connections owner = self.owner
+        cdef Wire wire = self.wire
         if self.ended:
             return
         if owner.window.start == owner.buffer:
-            self.wire.feed(owner.buffer, length, None)
+            wire.feed(owner.buffer, length, None)
         else:
-            self.wire.filled(length)
+            wire.filled(length)
 
 
 # asyncio looks at the classes to know how a protocol wants to be read.

@@ -14,6 +14,8 @@ application has kept nothing of it.
 from libc.stdint cimport int64_t
 
 from .drive cimport Call, Drive
+from .future cimport Wait
+from .wire cimport Wire
 
 
 cdef enum Request:
@@ -29,12 +31,9 @@ cdef enum Response:
     LOST
 
 
-cdef class Wire:
+cdef class Responder(Wire):
     """What an exchange needs of the wire below it. HTTP/1 implements it."""
-    cdef bint writable          # below the write high-water mark
 
-    cdef void cork(self) noexcept                       # the application runs: gather what it sends
-    cdef void uncork(self) noexcept                     # it waits or has returned: on the way with it
     cdef int write_head(self, int status, object headers, bint bodiless, int64_t* length) except -1
     cdef int write_body(self, bytes body, bint last) except -1
     cdef void body_wanted(self) noexcept                # receive() waits for more of the body
@@ -60,14 +59,15 @@ cdef class Application:
     cdef str root_path
 
     cpdef dict template(self, object server, str scheme)
-    cdef Exchange begin(self, Wire wire, dict template, object client, object method, object path, object raw_path,
+    cdef Exchange begin(self, Responder wire, dict template, object client, object method, object path, object raw_path,
                         object query, list headers, bint old, bint bodiless)
     cdef int count(self) except -1
+    cdef dict scope(self, dict template, object client, object path, object raw_path, object query, list headers)
 
 
 cdef class Exchange(Call):
     cdef Application application
-    cdef Wire wire              # None once the response is complete or the connection lost
+    cdef Wire wire              # a Responder; None once the response is complete or the connection lost
     cdef Wire corked            # the wire that gathers during this step
     cdef dict scope
     cdef tuple line             # what the access line says of the request; the scope is the application's to change
@@ -87,7 +87,8 @@ cdef class Exchange(Call):
     cdef bytes body             # what has arrived of the body, or None
     cdef bytearray more         # and what arrived behind it, or None
     cdef readonly size_t buffered
-    cdef object waiters         # None, a future, or a list of futures: receive() and send() calls that wait
+    cdef object waiters         # None, a Wait, or a list of them: receive() and send() calls that wait
+    cdef Wait rested            # one to use again, or None
 
     # From the wire.
     cdef int feed(self, const char* data, size_t length, bytes source) except -1
@@ -95,10 +96,10 @@ cdef class Exchange(Call):
     cdef void run(self) noexcept
     cdef void disconnect(self) noexcept
     cdef void lost(self) noexcept
-    cdef void wake(self) noexcept
+    cdef void wake(self, bint now) noexcept
 
     cdef object message(self)
-    cdef object future(self)
+    cdef Wait wait(self)
     cdef bytes take(self)
     cdef int process(self, object message) except -1
     cdef int start_response(self, dict message) except -1
@@ -112,7 +113,7 @@ cdef class Exchange(Call):
 cdef class Waiting:
     """An awaitable that waits on the exchange until it has an answer."""
     cdef Exchange exchange
-    cdef object pending         # the future it waits for, or None
+    cdef Wait pending           # what it waits for, or None
     cdef object result          # of the last step
 
     cdef object answer(self)    # the value to return, or None to wait

@@ -47,13 +47,7 @@ cdef enum:
     POOL = 128                  # idle exchanges kept: as many as are likely to run at once
 
 
-cdef class Wire:
-
-    cdef void cork(self) noexcept:
-        pass
-
-    cdef void uncork(self) noexcept:
-        pass
+cdef class Responder(Wire):
 
     cdef int write_head(self, int status, object headers, bint bodiless, int64_t* length) except -1:
         raise NotImplementedError
@@ -109,7 +103,7 @@ cdef class Application:
             "extensions": None,
         }
 
-    cdef Exchange begin(self, Wire wire, dict template, object client, object method, object path, object raw_path,
+    cdef Exchange begin(self, Responder wire, dict template, object client, object method, object path, object raw_path,
                         object query, list headers, bint old, bint bodiless):
         """An exchange for a request whose head is here; `old` is HTTP/1.0."""
         cdef Exchange exchange
@@ -124,7 +118,20 @@ cdef class Application:
         exchange.gone = exchange.ended = exchange.stopping = False
         exchange.bodiless = bodiless
         exchange.length = -1
-        scope = PyDict_Copy(template)
+        scope = self.scope(template, client, path, raw_path, query, headers)
+        # What most requests have is in the template.
+        if old:
+            PyDict_SetItem(scope, "http_version", "1.0")
+        if method is not GET:
+            PyDict_SetItem(scope, "method", method)
+        exchange.scope = scope
+        if self.access is not None:
+            exchange.line = (client, method, raw_path, query, "1.0" if old else "1.1")
+        self.active += 1
+        return exchange
+
+    cdef dict scope(self, dict template, object client, object path, object raw_path, object query, list headers):
+        cdef dict scope = PyDict_Copy(template)
         # What an application may write to is its own: a change must not show in another request.
         PyDict_SetItem(scope, "asgi", PyDict_Copy(<dict> scope["asgi"]))
         PyDict_SetItem(scope, "extensions", {})
@@ -133,18 +140,9 @@ cdef class Application:
         PyDict_SetItem(scope, "headers", headers)
         PyDict_SetItem(scope, "path", path)
         PyDict_SetItem(scope, "raw_path", raw_path)
-        # What most requests have is in the template.
-        if old:
-            PyDict_SetItem(scope, "http_version", "1.0")
-        if method is not GET:
-            PyDict_SetItem(scope, "method", method)
         if query is not None:
             PyDict_SetItem(scope, "query_string", query)
-        exchange.scope = scope
-        if self.access is not None:
-            exchange.line = (client, method, raw_path, query, "1.0" if old else "1.1")
-        self.active += 1
-        return exchange
+        return scope
 
     cdef int count(self) except -1:
         """A response is complete."""
@@ -203,7 +201,7 @@ cdef class Exchange(Call):
         if all:
             self.request = ARRIVED
         if self.waiters is not None:
-            self.wake()
+            self.wake(False)
 
     cdef void run(self) noexcept:
         """Call the application."""
@@ -217,7 +215,7 @@ cdef class Exchange(Call):
     cdef void disconnect(self) noexcept:
         """The client will not read the response, or is to be thought of so."""
         self.gone = True
-        self.wake()
+        self.wake(False)
 
     cdef void lost(self) noexcept:
         """The connection is gone."""
@@ -225,19 +223,19 @@ cdef class Exchange(Call):
         if self.response < COMPLETE:
             self.response = LOST
         self.gone = True
-        self.wake()
+        self.wake(False)
 
-    cdef void wake(self) noexcept:
+    cdef void wake(self, bint now) noexcept:
+        """Let those who wait look again. now: see Wait.complete()."""
         waiters = self.waiters
         if waiters is None:
             return
         self.waiters = None
         if type(waiters) is list:
-            for future in <list> waiters:
-                if not future.done():
-                    future.set_result(None)
-        elif not waiters.done():
-            waiters.set_result(None)
+            for wait in <list> waiters:
+                (<Wait> wait).complete(now)
+        else:
+            (<Wait> waiters).complete(now)
 
     # From the drive.
 
@@ -279,7 +277,7 @@ cdef class Exchange(Call):
 
     cdef void fail(self, bint started) noexcept:
         """The application has ended without a complete response."""
-        cdef Wire wire = self.wire
+        cdef Responder wire = <Responder> self.wire
         self.wire = None
         self.response = LOST
         self.disconnect()
@@ -333,7 +331,7 @@ cdef class Exchange(Call):
 
     def next_change(self):
         """A future that is done when there may be another message."""
-        return self.future()
+        return self.wait()
 
     cdef object message(self):
         if self.response == COMPLETE:
@@ -348,9 +346,9 @@ cdef class Exchange(Call):
         if self.request == ARRIVING:
             if self.buffered:
                 body = self.take()
-                self.wire.body_taken()
+                (<Responder> self.wire).body_taken()
                 return {"type": "http.request", "body": body, "more_body": True}
-            self.wire.body_wanted()
+            (<Responder> self.wire).body_wanted()
         return None
 
     cdef bytes take(self):
@@ -363,17 +361,22 @@ cdef class Exchange(Call):
         self.buffered = 0
         return body
 
-    cdef object future(self):
-        """A new future that the next wake() completes."""
-        future = self.application.drive.loop.create_future()
-        if self.waiters is None or (type(self.waiters) is not list and self.waiters.done()):
-            self.waiters = future
-        elif type(self.waiters) is list:
-            self.waiters = [other for other in self.waiters if not other.done()]
-            self.waiters.append(future)
+    cdef Wait wait(self):
+        """A future that the next wake() completes."""
+        cdef Wait wait = self.rested
+        # The last one serves again when nobody holds it: ours, and the local one, are the only references.
+        if wait is None or Py_REFCNT(<PyObject*> wait) != 2:
+            wait = self.rested = Wait.__new__(Wait, self.application.drive.loop)
         else:
-            self.waiters = [self.waiters, future]
-        return future
+            wait.finished = wait.dropped = wait._asyncio_future_blocking = False
+        if self.waiters is None or (type(self.waiters) is not list and (<Wait> self.waiters).finished):
+            self.waiters = wait
+        elif type(self.waiters) is list:
+            self.waiters = [other for other in self.waiters if not (<Wait> other).finished]
+            self.waiters.append(wait)
+        else:
+            self.waiters = [self.waiters, wait]
+        return wait
 
     # send()
 
@@ -418,14 +421,14 @@ cdef class Exchange(Call):
         cdef PyObject* headers = PyDict_GetItem(message, "headers")
         cdef int status
         if entry is NULL:
-            raise MessageError("'http.response.start': 'status' is missing")
+            raise MessageError(f"'{message['type']}': 'status' is missing")
         if not isinstance(<object> entry, int):
-            raise MessageError(f"'http.response.start': 'status' must be an int, not {type(<object> entry).__name__}")
+            raise MessageError(f"'{message['type']}': 'status' must be an int, not {type(<object> entry).__name__}")
         if not 200 <= <object> entry <= 599:
-            raise MessageError(f"'http.response.start': 'status' must be from 200 to 599, not {<object> entry}")
+            raise MessageError(f"'{message['type']}': 'status' must be from 200 to 599, not {<object> entry}")
         status = <object> entry
         self.bodiless = self.bodiless or status == 204 or status == 304
-        self.wire.write_head(status, () if headers is NULL else <object> headers, self.bodiless, &self.length)
+        (<Responder> self.wire).write_head(status, () if headers is NULL else <object> headers, self.bodiless, &self.length)
         self.response = STARTED
         if self.application.access is not None:
             self.log(status)
@@ -443,7 +446,7 @@ cdef class Exchange(Call):
         cdef PyObject* entry = PyDict_GetItem(message, "body")
         cdef PyObject* more = PyDict_GetItem(message, "more_body")
         cdef bint last = True
-        cdef Wire wire = self.wire
+        cdef Responder wire = <Responder> self.wire
         cdef bytes body
         cdef Py_ssize_t size
         if more is not NULL:
@@ -453,7 +456,7 @@ cdef class Exchange(Call):
                     raise ClientDisconnected("the server is stopping")
             elif <object> more is not False:
                 raise MessageError(
-                    f"'http.response.body': 'more_body' must be a bool, not {type(<object> more).__name__}"
+                    f"'{message['type']}': 'more_body' must be a bool, not {type(<object> more).__name__}"
                 )
         if entry is NULL:
             body = b""
@@ -462,7 +465,7 @@ cdef class Exchange(Call):
         elif isinstance(<object> entry, (bytes, bytearray, memoryview)):
             body = bytes(<object> entry)
         else:
-            raise MessageError(f"'http.response.body': 'body' must be bytes, not {type(<object> entry).__name__}")
+            raise MessageError(f"'{message['type']}': 'body' must be bytes, not {type(<object> entry).__name__}")
         size = PyBytes_GET_SIZE(body)
         if self.bodiless:
             body = b""
@@ -478,7 +481,7 @@ cdef class Exchange(Call):
             self.wire = None
             wire.completed()
             self.application.count()
-            self.wake()
+            self.wake(False)
         return 0
 
 
@@ -551,15 +554,16 @@ cdef class Waiting:
     cdef bint resume(self) except -1:
         """One step. True: `result` is a future to wait for. False: it is the answer."""
         if self.pending is not None:
-            future = self.pending
+            wait = self.pending
             self.pending = None
-            future.result()
+            wait.result()
         answer = self.answer()
         if answer is not None:
             self.result = answer
             return False
-        self.pending = self.result = self.exchange.future()
-        self.pending._asyncio_future_blocking = True
+        wait = self.exchange.wait()
+        wait._asyncio_future_blocking = True
+        self.pending = self.result = wait
         return True
 
     def __await__(self):

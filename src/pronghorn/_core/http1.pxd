@@ -5,6 +5,7 @@ The two directions have a state each:
     reading     HEAD --head complete--> BODY --body complete--> HELD --response complete--> HEAD
                 HEAD --head complete, no body--> HELD
                 BODY --response complete first--> DISCARD --body complete--> HEAD
+                HELD --websocket.accept--> UPGRADED
                 any  --refused, or answered early with too much unread--> LINGER
                 any  --closed--> CLOSED
     writing     NONE --http.response.start--> OPEN | LENGTH | UNTIL_CLOSE | SILENT
@@ -16,18 +17,21 @@ It knows no event loop: it is fed, and asks the edge to send, to stop reading, t
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from .ahead cimport ReadAhead
 from .body cimport Decoder
-from .exchange cimport Exchange, Wire
+from .exchange cimport Exchange
+from .handshake cimport Opening
 from .head cimport Head
-from .output cimport Output
-from .response cimport Declared
 from .service cimport Service
+from .session cimport Acceptor, Session
+from .wire cimport Wire
 
 
 cdef enum Reading:
     HEAD                        # before or inside a request head
     BODY                        # inside the body of the current request
     HELD                        # the request is here, its response is not complete: further input waits
+    UPGRADED                    # this is a WebSocket now: further input is for its wire
     DISCARD                     # the response is complete: what is left of the request's body is thrown away
     LINGER                      # our side is shut down: input is thrown away until the client closes, too
     CLOSED
@@ -42,35 +46,8 @@ cdef enum Writing:
     SILENT                      # no body: HEAD, 204, 304
 
 
-cdef class Edge:
-    """What a wire needs of the edge. The edge implements it; a test can."""
-    cdef Output out             # the loop's gather buffer
-    cdef bint corked            # the edge will send what stands in it; nothing has to be sent at once
-
-    cdef int send(self, size_t mark, const char* body, size_t length, object owner, const char* tail,
-                  size_t tail_length) noexcept
-    cdef void send_soon(self) noexcept          # call wire.flush() in the next turn of the loop
-    cdef void resume_soon(self) noexcept        # call wire.resume() in the next turn of the loop
-    cdef void pause(self, bint reading) noexcept
-    cdef void deadline(self, uint32_t ticks) noexcept       # 0: none
-    cdef void idle(self) noexcept               # between two requests
-    cdef void close(self) noexcept              # when everything is sent
-    cdef void shut(self) noexcept               # our side of it, when everything is sent
-    cdef void abort(self) noexcept              # now, so that the client can tell
-    cdef object client(self)                    # the scope's `client`
-
-
-cdef struct ReadAhead:
-    # Input that has to wait: the beginning of a head, or requests behind one that is being answered. Grows.
-    size_t start                # what is left to parse
-    size_t end
-    size_t capacity
-    char bytes[1]
-
-
-cdef class Http1(Wire):
+cdef class Http1(Acceptor):
     cdef Service service
-    cdef Edge edge
     cdef dict template          # of the scope
     cdef Exchange exchange      # the one whose response is not complete, or None
     cdef Head* head             # a head that has arrived in part, or NULL
@@ -99,21 +76,14 @@ cdef class Http1(Wire):
     cdef bint feeding           # we are inside feed()
     cdef bint closing           # to be closed when the gathered output is sent
     cdef size_t began           # where the current response begins in the gather buffer
+    cdef Opening opening        # of the WebSocket that the current request asks for, or None
+    cdef Wire successor         # what the connection has become while it was being fed, or None
 
-    # From the edge.
-    cdef void feed(self, const char* data, size_t length, bytes source) noexcept
-    cdef void push(self, const char* data, size_t length) noexcept
-    cdef void resume(self) noexcept
-    cdef char* tail(self, size_t* room) noexcept
-    cdef void filled(self, size_t length) noexcept
-    cdef bint eof(self) noexcept
-    cdef void expired(self) noexcept
-    cdef void flush(self) noexcept
-    cdef void drain(self) noexcept
-    cdef void lost(self) noexcept
-    cdef void set_writable(self, bint writable) noexcept
     cdef bint is_idle(self) noexcept
-
+    cdef void push(self, const char* data, size_t length) noexcept
+    cdef bint handed_over(self, const char* at, size_t length) noexcept
+    cdef int begin_session(self, object method, object query, list headers) except -1
+    cdef void turn_slow_away(self) noexcept
     cdef void parse_ahead(self, size_t offset) noexcept
     cdef void fed(self) noexcept
     cdef const char* parse(self, const char* at, const char* end) noexcept

@@ -4,60 +4,30 @@
 from http import HTTPStatus
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy, memmove
+from libc.stdlib cimport free
+from libc.string cimport memcpy
 
+from .ahead cimport ReadAhead, make_room, new_ahead
 from .body cimport BROKEN, DATA, END, decode, expect_chunks, expect_length
 from .exchange cimport ARRIVED
+from .handshake cimport open_handshake, write_switch
 from .head cimport NOTHING, PARTIAL, REFUSED, TARGET, Parsed, copy_head, method_name, only_line_ends, reset_head, run_head
 from .llhttp cimport HTTP_HEAD
-from .output cimport append
+from .output cimport Output, append
 from .request cimport Request, examine
-from .response cimport write_chunk_size, write_headers, write_length, write_status
+from .response cimport Declared, write_chunk_size, write_headers, write_length, write_refusal, write_status
+from .session cimport Channel, open_session
+from .websocket cimport WebSocket
+from .wire cimport Edge
 
 cdef enum:
     LARGE_BODY = 16384          # from here on a body is sent from where it is instead of being copied
     GATHERED = 65536            # what may gather before it is sent
     READ_AHEAD = 65536          # input behind a request in progress, then reading pauses
     UNREAD_BODY = 65536         # of a request that was answered early: less is read and thrown away
-    READ_ROOM = 4096            # free memory for the next read into the read-ahead
 
 
-cdef class Edge:
-
-    cdef int send(self, size_t mark, const char* body, size_t length, object owner, const char* tail,
-                  size_t tail_length) noexcept:
-        return 0
-
-    cdef void send_soon(self) noexcept:
-        pass
-
-    cdef void resume_soon(self) noexcept:
-        pass
-
-    cdef void pause(self, bint reading) noexcept:
-        pass
-
-    cdef void deadline(self, uint32_t ticks) noexcept:
-        pass
-
-    cdef void idle(self) noexcept:
-        pass
-
-    cdef void close(self) noexcept:
-        pass
-
-    cdef void shut(self) noexcept:
-        pass
-
-    cdef void abort(self) noexcept:
-        pass
-
-    cdef object client(self):
-        return None
-
-
-cdef class Http1(Wire):
+cdef class Http1(Acceptor):
 
     def __cinit__(self, Service service, Edge edge, dict template, uint32_t jitter):
         self.service = service
@@ -74,14 +44,18 @@ cdef class Http1(Wire):
     # Input.
 
     cdef void feed(self, const char* data, size_t length, bytes source) noexcept:
-        """Bytes in the loop's read buffer, or all of `source`; nothing is waiting in the read-ahead."""
         cdef const char* end = data + length
         cdef const char* at
+        if self.ahead is not NULL:
+            self.push(data, length)
+            return
         self.feeding = True
         self.edge.corked = True
         self.source = source
         at = self.parse(data, end)
         self.source = None
+        if self.handed_over(at, end - at):
+            return
         if at != end:
             try:
                 self.hold(at, end - at)
@@ -107,31 +81,23 @@ cdef class Http1(Wire):
             data += room
             length -= room
             self.filled(room)
+            if self.handed_over(data, length):
+                return
 
     cdef char* tail(self, size_t* room) noexcept:
-        """Where the next bytes have to go, or NULL for the loop's read buffer: behind what is waiting."""
-        cdef ReadAhead* ahead = self.ahead
-        cdef size_t capacity
-        if ahead is NULL:
+        """Behind what is waiting."""
+        cdef ReadAhead* ahead
+        if self.ahead is NULL:
             return NULL
-        if ahead.capacity - ahead.end < READ_ROOM:
-            if ahead.start:
-                memmove(ahead.bytes, ahead.bytes + ahead.start, ahead.end - ahead.start)
-                ahead.end -= ahead.start
-                ahead.start = 0
-            if ahead.capacity - ahead.end < READ_ROOM:
-                capacity = 2 * ahead.capacity + READ_ROOM
-                ahead = <ReadAhead*> realloc(ahead, sizeof(ReadAhead) + capacity)
-                if ahead is NULL:
-                    room[0] = 0
-                    return NULL
-                ahead.capacity = capacity
-                self.ahead = ahead
+        ahead = make_room(self.ahead)
+        if ahead is NULL:
+            room[0] = 0
+            return NULL
+        self.ahead = ahead
         room[0] = ahead.capacity - ahead.end
         return ahead.bytes + ahead.end
 
     cdef void filled(self, size_t length) noexcept:
-        """`length` bytes have been read to where tail() said."""
         cdef ReadAhead* ahead = self.ahead
         cdef size_t before = ahead.end
         ahead.end += length
@@ -155,6 +121,8 @@ cdef class Http1(Wire):
         if self.head is not NULL:
             self.head.base = self.ahead.bytes + self.ahead.start
         at = self.parse(self.ahead.bytes + offset, end)
+        if self.handed_over(at, end - at):
+            return
         if self.head is NULL:
             if at == end:
                 free(self.ahead)
@@ -162,6 +130,14 @@ cdef class Http1(Wire):
             else:
                 self.ahead.start = at - self.ahead.bytes
         self.fed()
+
+    cdef bint handed_over(self, const char* at, size_t length) noexcept:
+        """If the connection has become a WebSocket meanwhile, what is left of the input is for that."""
+        if self.successor is None:
+            return False
+        self.feeding = False
+        self.successor.feed(at, length, None)
+        return True
 
     cdef void fed(self) noexcept:
         """Input has been dealt with as far as it goes: send what came of it, and say what is waited for now."""
@@ -181,7 +157,12 @@ cdef class Http1(Wire):
                 self.watched = True
                 self.edge.deadline(self.service.ticks.second)
         elif self.reading == HELD:
-            self.edge.deadline(self.service.ticks.second if self.half_closed else 0)
+            if self.half_closed:
+                self.edge.deadline(self.service.ticks.second)
+            elif self.opening is None or self.service.ticks.ws_handshake == 0:
+                self.edge.deadline(0)
+            else:
+                self.edge.deadline(max(self.body_since + self.service.ticks.ws_handshake - self.service.now, 1))
             if self.ahead is not NULL and self.ahead.end - self.ahead.start >= READ_AHEAD:
                 self.pause(True)
 
@@ -192,7 +173,7 @@ cdef class Http1(Wire):
                 at = self.parse_head(at, end)
             elif self.reading == BODY or self.reading == DISCARD:
                 at = self.parse_body(at, end)
-            elif self.reading == HELD:
+            elif self.reading == HELD or self.reading == UPGRADED:
                 return at
             else:
                 return end
@@ -258,14 +239,9 @@ cdef class Http1(Wire):
 
     cdef int hold(self, const char* at, size_t length) except -1:
         """Keep input for later, in memory of our own."""
-        cdef size_t capacity = length + READ_ROOM
-        self.ahead = <ReadAhead*> malloc(sizeof(ReadAhead) + capacity)
+        self.ahead = new_ahead(at, length)
         if self.ahead is NULL:
             raise MemoryError()
-        self.ahead.start = 0
-        self.ahead.end = length
-        self.ahead.capacity = capacity
-        memcpy(self.ahead.bytes, at, length)
         return 0
 
     cdef int begin(self, Head* head) except -1:
@@ -286,10 +262,12 @@ cdef class Http1(Wire):
             service.open >= service.concurrency or service.application.active >= service.concurrency
         )
         service.paths.look_up(request.target.path, request.target.path_length)
+        query = request.target.query[:request.target.query_length] if request.target.query_length else None
+        if request.websocket and service.websockets:
+            return self.begin_session(method_name(head), query, headers)
         self.exchange = service.application.begin(
             self, self.template, self.edge.client(), method_name(head), service.paths.path, service.paths.raw_path,
-            request.target.query[:request.target.query_length] if request.target.query_length else None,
-            headers, self.old, self.bodiless,
+            query, headers, self.old, self.bodiless,
         )
         if request.chunked or request.length:
             self.reading = BODY
@@ -303,6 +281,22 @@ cdef class Http1(Wire):
         else:
             self.reading = HELD
             self.exchange.request = ARRIVED
+        return 0
+
+    cdef int begin_session(self, object method, object query, list headers) except -1:
+        """The request asks for a WebSocket: make the session. Returns 0, or the status to refuse the request with."""
+        cdef Service service = self.service
+        cdef Opening opening = open_handshake(method, headers, service.deflate)
+        if opening.status:
+            return opening.status
+        self.opening = opening
+        self.keep = False           # a client that is denied may have sent frames already: never read them as requests
+        self.exchange = open_session(
+            service.application, self, self.template, self.edge.client(), service.paths.path, service.paths.raw_path,
+            query, headers, opening.subprotocols, service.ws_queue,
+        )
+        self.reading = HELD
+        self.body_since = service.now
         return 0
 
     cdef const char* parse_body(self, const char* at, const char* end) noexcept:
@@ -351,9 +345,6 @@ cdef class Http1(Wire):
 
     # Output: what the exchange asks for.
 
-    cdef void cork(self) noexcept:
-        self.edge.corked = True
-
     cdef void uncork(self) noexcept:
         self.edge.corked = False
         self.flush()
@@ -361,7 +352,6 @@ cdef class Http1(Wire):
             self.leave()
 
     cdef void flush(self) noexcept:
-        """Everything that has been written goes out."""
         cdef Output out = self.edge.out
         cdef size_t mark
         if self.edge.corked:
@@ -538,6 +528,27 @@ cdef class Http1(Wire):
                 self.edge.idle()
             self.pause(False)
 
+    cdef Channel accept(self, Session session, bytes subprotocol, object headers):
+        """RFC 6455 section 4.2.2: 101, and from then on the connection is the WebSocket's."""
+        cdef Opening opening = self.opening
+        cdef Output out = self.edge.out
+        cdef size_t mark = out.size
+        cdef WebSocket wire
+        write_switch(out, opening, subprotocol, headers, self.service.defaults)
+        wire = WebSocket.__new__(WebSocket, self.service, self.edge, session, opening.deflate)
+        wire.writable = self.writable
+        self.exchange = None
+        self.opening = None
+        self.reading = UPGRADED
+        self.edge.switch(wire)
+        if not self.edge.corked:
+            self.edge.send(mark, NULL, 0, None, NULL, 0)
+        if self.feeding:
+            self.successor = wire
+        wire.start(self.paused, None if self.feeding or self.ahead is NULL
+                   else self.ahead.bytes[self.ahead.start:self.ahead.end])
+        return wire
+
     # Errors, the end, and time.
 
     cdef void refuse(self, int status) noexcept:
@@ -562,17 +573,8 @@ cdef class Http1(Wire):
         """A response of our own, after which the connection is closed."""
         cdef Output out = self.edge.out
         cdef size_t mark = 0 if self.edge.corked else out.size
-        cdef Declared declared
-        cdef bytes body = b"Internal Server Error" if status == 500 else HTTPStatus(status).phrase.encode()
         self.keep = False
-        declared.date = declared.server = False
-        write_status(out, status)
-        append(out, b"content-type: text/plain; charset=utf-8\r\n", 41)
-        self.service.defaults.write(out, &declared)
-        write_length(out, PyBytes_GET_SIZE(body))
-        self.end_lines()
-        if not self.bodiless:
-            append(out, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+        write_refusal(out, status, self.bodiless, self.service.defaults)
         if not self.edge.corked:
             self.edge.send(mark, NULL, 0, None, NULL, 0)
         return 0
@@ -583,6 +585,17 @@ cdef class Http1(Wire):
         self.exchange = None
         exchange.lost()
         exchange.end()
+        if self.service.application.access is not None:
+            exchange.log(503)
+        self.answer(503)
+        self.shut(True)
+
+    cdef void turn_slow_away(self) noexcept:
+        """The application does not say whether it accepts the WebSocket."""
+        cdef Exchange exchange = self.exchange
+        self.service.application.error.warning("WebSocket handshake timed out.")
+        self.exchange = None
+        exchange.lost()
         if self.service.application.access is not None:
             exchange.log(503)
         self.answer(503)
@@ -609,7 +622,6 @@ cdef class Http1(Wire):
             self.edge.close()
 
     cdef bint eof(self) noexcept:
-        """The client has shut down its side. True: there is still something to send it."""
         if self.reading == HELD:
             self.half_closed = True
             # Perhaps it waits for the answer, perhaps it has gone: give the application a moment before it is told.
@@ -622,7 +634,6 @@ cdef class Http1(Wire):
         return False
 
     cdef void expired(self) noexcept:
-        """The deadline has passed."""
         cdef Service service = self.service
         cdef uint32_t elapsed
         if self.reading == HEAD:
@@ -645,15 +656,18 @@ cdef class Http1(Wire):
                 self.body_before = self.decoder.total
             self.edge.deadline(service.ticks.second)
         elif self.reading == HELD:
-            if self.half_closed and self.exchange is not None:
-                self.exchange.disconnect()
+            if self.half_closed:
+                if self.exchange is not None:
+                    self.exchange.disconnect()
+            elif self.opening is not None and self.writing == NONE:
+                self.turn_slow_away()
         elif self.reading == DISCARD:
             self.shut(True)
         else:
             self.edge.close()
 
     cdef void drain(self) noexcept:
-        """The server stops: no further request after the current one."""
+        """No further request after the current one."""
         if self.is_idle():
             if self.served:
                 self.shut(False)
@@ -664,7 +678,6 @@ cdef class Http1(Wire):
             self.shut(True)
 
     cdef void lost(self) noexcept:
-        """The connection is gone."""
         cdef Exchange exchange = self.exchange
         self.reading = CLOSED
         self.exchange = None
@@ -675,7 +688,13 @@ cdef class Http1(Wire):
     cdef void set_writable(self, bint writable) noexcept:
         self.writable = writable
         if writable and self.exchange is not None:
-            self.exchange.wake()
+            self.exchange.wake(False)
+
+    cdef bint give_way(self) noexcept:
+        if not (self.served and self.is_idle()):
+            return False
+        self.shut(False)
+        return True
 
     cdef bint is_idle(self) noexcept:
         return self.reading == HEAD and self.head is NULL and self.ahead is NULL

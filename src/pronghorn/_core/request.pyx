@@ -137,15 +137,15 @@ cdef int check_body(Head* head, Special* special, uint64_t body_limit, Request* 
             return 400
         if body_limit and <uint64_t> request.length > body_limit:
             return 413
+    # Other upgrades are never followed, and some clients offer them (h2c) with every request they make.
+    request.websocket = special.upgrade is not NULL and head.flags & F_CONNECTION_UPGRADE \
+        and has_websocket(base[special.upgrade.value:special.upgrade.value + special.upgrade.value_length])
     if request.chunked or request.length:
         if head.parser.method == HTTP_TRACE:
             return 400
-        # A tunnel that starts with a body is read differently by whoever follows the upgrade. Other upgrades are
-        # never followed, and some clients offer them (h2c) with every request they make.
-        if special.upgrade is not NULL and head.flags & F_CONNECTION_UPGRADE:
-            span = special.upgrade
-            if b"websocket" in base[span.value:span.value + span.value_length].lower():
-                return 400
+        if request.websocket:
+            return 400      # a tunnel that starts with a body is read differently by whoever follows the upgrade
+    request.websocket = request.websocket and not request.old       # RFC 9110 section 7.8
     if special.expect is not NULL and not request.old:
         span = special.expect
         if not same_text(base + span.value, span.value_length, b"100-continue", 12):
@@ -163,6 +163,11 @@ cdef bint same_text(const char* text, size_t length, const char* other, size_t o
         if lower(text[i]) != lower(other[i]):
             return False
     return True
+
+
+cdef bint has_websocket(bytes value):
+    """Whether it is one of the protocols in an Upgrade line (RFC 9110 section 7.8)."""
+    return b"websocket" in [token.strip(b" \t") for token in value.lower().split(b",")]
 
 
 cdef bint ends_in_chunked(bytes value):

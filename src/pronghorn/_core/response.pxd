@@ -35,3 +35,4 @@ cdef int write_status(Output out, int status) except -1
 cdef int write_headers(Output out, object headers, Declared* declared, str message) except -1
 cdef int write_length(Output out, size_t length) except -1
 cdef int write_chunk_size(Output out, size_t length) except -1
+cdef int write_refusal(Output out, int status, bint bodiless, Defaults defaults) except -1

@@ -199,6 +199,27 @@ cdef class Defaults:
         return append(out, PyBytes_AS_STRING(self.extra), PyBytes_GET_SIZE(self.extra))
 
 
+cdef int write_refusal(Output out, int status, bint bodiless, Defaults defaults) except -1:
+    """A whole response of the server's own, after which the connection is closed."""
+    cdef Declared declared
+    cdef bytes body = b"Internal Server Error" if status == 500 else HTTPStatus(status).phrase.encode()
+    declared.date = declared.server = False
+    write_status(out, status)
+    if status == 426:           # RFC 9110 section 15.5.22, RFC 6455 section 4.4
+        append(out, b"upgrade: websocket\r\nsec-websocket-version: 13\r\nconnection: upgrade, close\r\n", 75)
+    else:
+        append(out, b"connection: close\r\n", 19)
+    if status == 405:
+        append(out, b"allow: GET\r\n", 12)
+    append(out, b"content-type: text/plain; charset=utf-8\r\n", 41)
+    defaults.write(out, &declared)
+    write_length(out, PyBytes_GET_SIZE(body))
+    append(out, b"\r\n", 2)
+    if not bodiless:
+        append(out, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+    return 0
+
+
 def render(int status, headers, Defaults defaults) -> bytes:
     """A response head as bytes, without the framing lines and the empty line; for tests and measurements."""
     cdef Output out = Output()

@@ -1,8 +1,9 @@
-"""What all HTTP/1 connections of an event loop share: settings as the wire reads them, tables, the scratch head."""
+"""What all connections of an event loop share: settings as the wire reads them, tables, the scratch head."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from .body cimport BodyLimits
+from .deflate cimport DeflateOptions
 from .exchange cimport Application
 from .head cimport Head, HeadLimits
 from .headers cimport Fields
@@ -20,6 +21,12 @@ cdef struct Ticks:
     uint32_t keep_alive
     uint32_t linger
     uint32_t second
+    uint32_t ws_handshake
+    uint32_t ws_ping            # between two pings
+    uint32_t ws_pong            # from a ping to a sign of life
+    uint32_t ws_close
+    uint32_t ws_message         # from the first fragment to the last
+    uint32_t ten_seconds
 
 
 cdef class Service:
@@ -40,3 +47,9 @@ cdef class Service:
     cdef uint32_t open          # connections
     cdef HeaderMap header_map
     cdef bint draining
+    cdef bint websockets        # requests for a WebSocket are followed
+    cdef DeflateOptions deflate # None: nothing is compressed
+    cdef size_t ws_queue        # messages waiting for an application
+    cdef uint64_t ws_size       # bytes of a message; 0: no limit
+    cdef uint32_t ws_fragments
+    cdef uint32_t ws_controls   # control and empty frames in ten seconds

@@ -1,4 +1,4 @@
-# What all HTTP/1 connections share. See service.pxd.
+# What all connections share. See service.pxd.
 
 from libc.stdlib cimport free
 
@@ -40,6 +40,22 @@ cdef class Service:
         self.body_high_water = config.body_high_water or 0
         self.requests = config.limit_requests_per_connection or 0
         self.concurrency = config.limit_concurrency or 0
+        self.ticks.ws_handshake = in_ticks(config.ws_handshake_timeout, tick)
+        self.ticks.ws_ping = in_ticks(config.ws_ping_interval, tick)
+        self.ticks.ws_pong = in_ticks(config.ws_ping_timeout, tick)
+        self.ticks.ws_close = in_ticks(config.ws_close_timeout, tick)
+        self.ticks.ws_message = in_ticks(config.ws_message_timeout, tick)
+        self.ticks.ten_seconds = in_ticks(10.0, tick)
+        self.websockets = config.ws != "none"
+        if config.ws_per_message_deflate:
+            self.deflate = DeflateOptions(
+                config.ws_deflate_window_bits, config.ws_deflate_memory_level, config.ws_deflate_level,
+                config.ws_deflate_min_size,
+            )
+        self.ws_queue = config.ws_max_queue
+        self.ws_size = config.ws_max_size or 0
+        self.ws_fragments = config.ws_max_fragments or 0
+        self.ws_controls = config.ws_control_limit or 0
         self.header_map = {"drop": DROP, "refuse": REFUSE, "keep": KEEP}[config.header_map]
 
     def __dealloc__(self):

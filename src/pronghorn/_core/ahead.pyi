@@ -1,0 +1,1 @@
+# Nothing to be called from Python: http1 keeps the read-ahead.

@@ -1,0 +1,133 @@
+# cython: binding=False
+# A future that can let its task go on at once. See future.pxd.
+
+import asyncio
+import contextvars
+import sys
+
+cdef extern from "Python.h":
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+
+cdef object CancelledError = asyncio.CancelledError
+cdef object InvalidStateError = asyncio.InvalidStateError
+cdef object current_task = asyncio.current_task
+cdef dict current_tasks = None
+if sys.version_info < (3, 14):
+    try:
+        from _asyncio import _current_tasks as current_tasks
+    except ImportError:
+        pass
+
+
+cdef inline bint busy(object loop):
+    """Whether a task of the loop is in the middle of a step."""
+    return loop in current_tasks if current_tasks is not None else current_task(loop) is not None
+
+
+def raise_again(error):
+    """What is meant to end the program has to come out of a callback of the loop."""
+    raise error
+
+
+cdef class Wait:
+
+    def __cinit__(self, loop):
+        self.loop = loop
+
+    cdef void complete(self, bint now) noexcept:
+        """It is done. now: let the waiting task go on before this returns, unless another one is running; the caller
+        must be at a point where the application may do anything."""
+        cdef list others = self.others
+        callback = self.callback
+        context = self.context
+        if self.finished:
+            return
+        self.finished = True
+        self.callback = self.context = self.others = None
+        if callback is not None:
+            self.call(callback, context, now)
+        if others is not None:
+            for callback, context in others:
+                self.call(callback, context, False)
+
+    cdef void call(self, object callback, object context, bint now) noexcept:
+        cdef bint entered = False
+        try:
+            if not now or busy(self.loop):
+                self.loop.call_soon(callback, self, context=context)
+                return
+            PyContext_Enter(context)
+            entered = True
+            callback(self)
+        except (SystemExit, KeyboardInterrupt) as error:
+            self.loop.call_soon(raise_again, error)
+        except BaseException as error:
+            self.loop.call_exception_handler({"message": f"Exception in callback {callback!r}", "exception": error})
+        finally:
+            if entered:
+                PyContext_Exit(context)
+
+    def get_loop(self):
+        return self.loop
+
+    def done(self):
+        return self.finished
+
+    def cancelled(self):
+        return self.dropped
+
+    def result(self):
+        if self.dropped:
+            raise CancelledError() if self.message is None else CancelledError(self.message)
+        if not self.finished:
+            raise InvalidStateError("Result is not set.")
+
+    def exception(self):
+        self.result()
+
+    def cancel(self, msg=None):
+        if self.finished:
+            return False
+        self.dropped = True
+        self.message = msg
+        self.complete(False)
+        return True
+
+    def add_done_callback(self, fn, /, *, context=None):
+        if context is None:
+            context = contextvars.copy_context()
+        if self.finished:
+            self.call(fn, context, False)
+        elif self.callback is None:
+            self.callback = fn
+            self.context = context
+        else:
+            if self.others is None:
+                self.others = []
+            self.others.append((fn, context))
+
+    def remove_done_callback(self, fn, /):
+        cdef list kept = [entry for entry in [(self.callback, self.context), *(self.others or ())]
+                          if entry[0] is not None and entry[0] != fn]
+        removed = (self.callback is not None) + len(self.others or ()) - len(kept)
+        self.callback, self.context = kept.pop(0) if kept else (None, None)
+        self.others = kept or None
+        return removed
+
+    def finish(self, bint now=False):
+        """complete(), for tests."""
+        self.complete(now)
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.finished:
+            self.result()
+            raise StopIteration
+        self._asyncio_future_blocking = True
+        return self

@@ -1,0 +1,342 @@
+# cython: binding=False
+# One WebSocket as ASGI sees it. See session.pxd.
+
+from asyncio import CancelledError
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_SetItem
+from cpython.list cimport PyList_GET_SIZE
+from cpython.object cimport PyObject
+
+from .exchange cimport ARRIVED, AWAITED, COMPLETE, LOST, STARTED
+from .frames cimport legal_close
+
+from ..errors import ClientDisconnected, MessageError
+from .exchange import is_disconnect
+
+cdef extern from "Python.h":
+    const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
+
+cdef enum:
+    QUEUED = 1048576            # bytes in the queue, then reading stops
+    REASON = 123                # bytes of a close reason (RFC 6455 section 5.5)
+    NORMAL = 1000               # close codes: RFC 6455 section 7.4.1 and its registry
+    ABNORMAL = 1006             # never on the wire: the connection was lost
+    INTERNAL_ERROR = 1011
+    SERVICE_RESTART = 1012
+
+# What the handshake itself says (RFC 6455 section 4.2.2), or HTTP of a response without a body.
+cdef frozenset OURS = frozenset([
+    b"upgrade", b"connection", b"transfer-encoding", b"sec-websocket-accept", b"sec-websocket-extensions",
+    b"sec-websocket-protocol", b"sec-websocket-version",
+])
+
+
+cdef class Channel(Wire):
+
+    cdef int send_message(self, bint text, const char* data, size_t length, object owner) except -1:
+        raise NotImplementedError
+
+    cdef void send_close(self, int code, bytes reason) noexcept:
+        pass
+
+    cdef void message_taken(self) noexcept:
+        pass
+
+
+cdef class Acceptor(Responder):
+
+    cdef Channel accept(self, Session session, bytes subprotocol, object headers):
+        raise NotImplementedError
+
+
+cdef Session open_session(Application application, Acceptor wire, dict template, object client, object path,
+                          object raw_path, object query, list headers, list subprotocols, size_t most):
+    """A session for a request that asks for a WebSocket. template: the scope of the listener's HTTP requests. most:
+    messages that may wait for the application."""
+    cdef Session session = Session.__new__(Session, application)
+    cdef dict scope = application.scope(template, client, path, raw_path, query, headers)
+    del scope["method"]
+    PyDict_SetItem(scope, "type", "websocket")
+    PyDict_SetItem(scope, "scheme", "wss" if scope["scheme"] == "https" else "ws")
+    PyDict_SetItem(scope, "subprotocols", subprotocols)
+    PyDict_SetItem(scope, "extensions", {"websocket.http.response": {}})
+    session.subprotocols = subprotocols
+    session.scope = scope
+    session.wire = wire
+    session.request = ARRIVED
+    session.response = AWAITED
+    session.length = -1
+    session.most = most
+    if application.access is not None:
+        session.line = (client, raw_path, query)
+    application.active += 1
+    return session
+
+
+cdef class Session(Exchange):
+
+    # From the wire.
+
+    cdef int put(self, object item, size_t size) except -1:
+        """A message has arrived."""
+        if self.ended:
+            return 0
+        if self.queue is None:
+            self.queue = []
+        self.queue.append(item)
+        self.queued += size
+        return 0
+
+    cdef bint full(self) noexcept:
+        if self.queue is None or self.ended:
+            return False
+        return self.queued >= QUEUED or PyList_GET_SIZE(self.queue) - self.taken >= self.most
+
+    cdef bint news(self) noexcept:
+        return self.waiters is not None and (self.queue is not None or self.code != 0)
+
+    cdef void over(self, int code, object reason) noexcept:
+        """There will be no further message: `code` and `reason` are what the application is told."""
+        if not self.code:
+            self.code = code
+            self.reason = reason
+        self.gone = True
+        if self.phase == ASKED or self.phase == OPEN:
+            self.phase = OVER
+
+    cdef void disconnect(self) noexcept:
+        """The client is to be thought of as gone: it shut down its side before it had an answer, or the server stops
+        and an open session has been told already."""
+        if self.phase == ASKED or self.phase == DENIED:
+            self.over(SERVICE_RESTART if self.stopping else ABNORMAL, "")
+            self.wake(False)
+
+    cdef void lost(self) noexcept:
+        self.wire = None
+        if self.response < COMPLETE:
+            self.response = LOST
+        self.over(ABNORMAL, "")
+        self.wake(False)
+
+    # From the drive.
+
+    cdef void returned(self, object result) noexcept:
+        if result is not None:
+            self.application.error.error("ASGI callable should return None, but returned '%s'.", result)
+        if self.phase == OPEN:
+            self.close(NORMAL, b"")
+        elif self.wire is not None and self.response == AWAITED:
+            if not self.gone:
+                self.application.error.error("ASGI callable returned without accepting or closing the WebSocket.")
+            self.fail(False)
+        elif self.wire is not None and self.response == STARTED:
+            self.application.error.error("ASGI callable returned without completing response.")
+            self.fail(True)
+        self.end()
+
+    cdef void raised(self, object error) noexcept:
+        quiet = (self.gone and is_disconnect(error)) or (self.application.cancelling and isinstance(error, CancelledError))
+        if not quiet:
+            self.application.error.error("Exception in ASGI application\n", exc_info=error)
+        if self.phase == OPEN:
+            self.close(INTERNAL_ERROR, b"")
+        elif self.wire is not None and self.response < COMPLETE:
+            self.fail(self.response == STARTED)
+        self.end()
+
+    cdef void end(self) noexcept:
+        Exchange.end(self)
+        self.queue = None
+        # The callables hold the session, too: it would only be freed by the collector.
+        self.send_call = self.receive_call = self.spare = None
+
+    cdef void recycle(self, Py_ssize_t references) noexcept:
+        pass                    # sessions last: there is nothing to gain
+
+    # receive()
+
+    cdef object message(self):
+        if not self.asked:
+            self.asked = True
+            return {"type": "websocket.connect"}
+        if self.queue is not None:
+            return self.take_message()
+        if not self.code:
+            return None
+        if self.told:
+            raise ClientDisconnected("receive() after websocket.disconnect")
+        self.told = True
+        return {"type": "websocket.disconnect", "code": self.code, "reason": self.reason}
+
+    cdef dict take_message(self):
+        cdef bint was_full = self.full()
+        item = self.queue[self.taken]
+        if self.taken + 1 == <size_t> PyList_GET_SIZE(self.queue):
+            self.queue = None
+            self.taken = self.queued = 0
+        else:
+            self.queue[self.taken] = None
+            self.taken += 1
+            self.queued -= len(item)
+        if was_full and self.wire is not None and not self.full():
+            (<Channel> self.wire).message_taken()
+        if type(item) is str:
+            return {"type": "websocket.receive", "text": item}
+        return {"type": "websocket.receive", "bytes": item}
+
+    # send()
+
+    cdef int process(self, object message) except -1:
+        cdef PyObject* kind
+        if type(message) is not dict:
+            try:
+                message = dict(message)
+            except (TypeError, ValueError):
+                raise MessageError(f"an ASGI message must be a dict, not {type(message).__name__}") from None
+        kind = PyDict_GetItem(message, "type")
+        if kind is NULL:
+            raise MessageError("an ASGI message must have a 'type'")
+        if self.phase == OPEN:
+            if <object> kind == "websocket.send":
+                return self.send_message(message)
+            if <object> kind == "websocket.close":
+                return self.send_close(message)
+        elif self.phase == ASKED:
+            if <object> kind == "websocket.accept":
+                return self.accept(message)
+            if <object> kind == "websocket.close":
+                return self.deny()
+            if <object> kind == "websocket.http.response.start":
+                self.start_response(message)
+                self.phase = DENIED
+                return 0
+        elif self.phase == DENIED and self.response == STARTED and <object> kind == "websocket.http.response.body":
+            self.send_body(message)
+            if self.response == COMPLETE:       # from now on receive() says so
+                self.over(ABNORMAL, "")
+                self.wake(False)
+            return 0
+        return self.refuse(<object> kind)
+
+    cdef int refuse(self, object kind) except -1:
+        """The message does not fit the phase."""
+        if self.phase == CLOSING:
+            raise MessageError(f"Unexpected ASGI message '{kind}', after sending 'websocket.close'.")
+        if self.phase == DENIED and self.response == COMPLETE:
+            raise MessageError(f"Unexpected ASGI message '{kind}', after the response was completed.")
+        if self.phase == OVER or self.response == LOST:
+            raise ClientDisconnected("the client has gone")
+        if self.phase == OPEN:
+            expected = "'websocket.send' or 'websocket.close'"
+        elif self.phase == DENIED:
+            expected = "'websocket.http.response.body'"
+        else:
+            expected = "'websocket.accept', 'websocket.close' or 'websocket.http.response.start'"
+        raise MessageError(f"Expected ASGI message {expected}, but got '{kind}'.")
+
+    cdef int accept(self, dict message) except -1:
+        cdef bytes chosen = None
+        subprotocol = message.get("subprotocol")
+        headers = message.get("headers") or ()
+        if subprotocol is not None:
+            if not isinstance(subprotocol, str):
+                raise MessageError(f"'websocket.accept': 'subprotocol' must be a str, not {type(subprotocol).__name__}")
+            if subprotocol not in self.subprotocols:
+                # RFC 6455 section 4.1: the client would have to fail the connection.
+                raise MessageError(f"'websocket.accept': the client did not offer the subprotocol {subprotocol!r}")
+            chosen = subprotocol.encode("ascii")
+        headers = list(headers)
+        for name, _ in headers:
+            if bytes(name).lower() in OURS:
+                raise MessageError(f"'websocket.accept': the header {name!r} is the server's to send")
+        self.wire = (<Acceptor> self.wire).accept(self, chosen, headers)
+        self.phase = OPEN
+        self.response = COMPLETE
+        self.scope = None
+        if self.application.access is not None:
+            self.note("[accepted]")
+        return 0
+
+    cdef int deny(self) except -1:
+        """websocket.close before the accept: the specification has 403 for it."""
+        cdef Responder wire = <Responder> self.wire
+        wire.write_head(403, (), False, &self.length)
+        wire.write_body(b"", True)
+        self.phase = DENIED
+        self.response = COMPLETE
+        self.wire = None
+        wire.completed()
+        self.application.count()
+        if self.application.access is not None:
+            self.note("403")
+        self.over(ABNORMAL, "")
+        self.wake(False)
+        return 0
+
+    cdef int send_message(self, dict message) except -1:
+        cdef PyObject* entry = PyDict_GetItem(message, "text")
+        cdef Py_ssize_t size = 0
+        cdef const char* data
+        cdef bytes payload
+        if entry is not NULL and <object> entry is not None:
+            text = <object> entry
+            if not isinstance(text, str):
+                raise MessageError(f"'websocket.send': 'text' must be a str, not {type(text).__name__}")
+            entry = PyDict_GetItem(message, "bytes")
+            if entry is not NULL and <object> entry is not None:
+                raise MessageError("'websocket.send': 'text' and 'bytes' are both there")
+            try:
+                data = PyUnicode_AsUTF8AndSize(text, &size)
+            except UnicodeEncodeError as error:
+                raise MessageError(f"'websocket.send': 'text' cannot be sent: {error}") from None
+            return (<Channel> self.wire).send_message(True, data, size, text)
+        entry = PyDict_GetItem(message, "bytes")
+        if entry is NULL or <object> entry is None:
+            raise MessageError("'websocket.send': either 'text' or 'bytes' must be there")
+        if type(<object> entry) is bytes:
+            payload = <bytes> entry
+        elif isinstance(<object> entry, (bytes, bytearray, memoryview)):
+            payload = bytes(<object> entry)
+        else:
+            raise MessageError(f"'websocket.send': 'bytes' must be bytes, not {type(<object> entry).__name__}")
+        return (<Channel> self.wire).send_message(False, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), payload)
+
+    cdef int send_close(self, dict message) except -1:
+        code = message.get("code")
+        reason = message.get("reason")
+        code = NORMAL if code is None else code
+        reason = "" if reason is None else reason
+        if not isinstance(code, int) or not legal_close(code if -1 < code < 65536 else 0):
+            raise MessageError(f"'websocket.close': 'code' must be one that may be sent (RFC 6455 section 7.4), not {code!r}")
+        if not isinstance(reason, str):
+            raise MessageError(f"'websocket.close': 'reason' must be a str, not {type(reason).__name__}")
+        text = reason.encode()
+        if len(text) > REASON:
+            raise MessageError(f"'websocket.close': 'reason' must have at most {REASON} bytes in UTF-8, not {len(text)}")
+        self.close(code, text)
+        self.over(code, reason)
+        self.wake(False)
+        return 0
+
+    cdef void close(self, int code, bytes reason) noexcept:
+        self.phase = CLOSING
+        self.queue = None
+        self.taken = self.queued = 0
+        (<Channel> self.wire).send_close(code, reason)
+
+    # The log.
+
+    def log(self, int status):
+        """As uvicorn has it for a handshake that was not accepted."""
+        self.note(str(status))
+
+    cdef int note(self, str outcome) except -1:
+        client, raw_path, query = self.line
+        path = raw_path.decode("ascii")
+        if query:
+            path = f"{path}?{query.decode('ascii')}"
+        self.application.error.info(
+            '%s - "WebSocket %s" %s', f"{client[0]}:{client[1]}" if client else "", path, outcome
+        )
+        return 0

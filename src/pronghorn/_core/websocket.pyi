@@ -1,0 +1,3 @@
+from pronghorn._core.session import Channel
+
+class WebSocket(Channel): ...

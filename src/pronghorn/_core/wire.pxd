@@ -1,0 +1,51 @@
+"""What an edge and a wire ask of each other, whatever the protocol.
+
+A wire turns bytes into messages and messages into bytes: one HTTP/1 connection, one WebSocket. It knows no event loop:
+it is fed, and asks its edge to send, to stop reading, to set its deadline and to close.
+"""
+
+from libc.stdint cimport uint32_t
+
+from .output cimport Output
+
+
+cdef class Edge:
+    """What a wire needs of the edge. The edge implements it; a test can."""
+    cdef Output out             # the loop's gather buffer
+    cdef bint corked            # the edge will send what stands in it; nothing has to be sent at once
+
+    cdef int send(self, size_t mark, const char* body, size_t length, object owner, const char* tail,
+                  size_t tail_length) noexcept
+    cdef void send_soon(self) noexcept          # call wire.flush() before the loop looks for input again
+    cdef void resume_soon(self) noexcept        # call wire.resume() in the next turn of the loop
+    cdef void pause(self, bint reading) noexcept
+    cdef void deadline(self, uint32_t ticks) noexcept       # 0: none
+    cdef void idle(self) noexcept               # between two requests
+    cdef void close(self) noexcept              # when everything is sent
+    cdef void shut(self) noexcept               # our side of it, when everything is sent
+    cdef void abort(self) noexcept              # now, so that the client can tell
+    cdef void switch(self, Wire wire) noexcept  # what comes from now on is for another wire
+    cdef object client(self)                    # the scope's `client`
+
+
+cdef class Wire:
+    """What an edge needs of a wire, and what every call of an application does."""
+    cdef Edge edge
+    cdef bint writable          # below the write high-water mark
+
+    # From the edge.
+    cdef void feed(self, const char* data, size_t length, bytes source) noexcept
+    cdef char* tail(self, size_t* room) noexcept
+    cdef void filled(self, size_t length) noexcept
+    cdef void resume(self) noexcept
+    cdef bint eof(self) noexcept
+    cdef void expired(self) noexcept            # the deadline has passed
+    cdef void flush(self) noexcept
+    cdef void drain(self) noexcept              # the server stops
+    cdef bint give_way(self) noexcept           # close if nothing is under way; whether it did
+    cdef void lost(self) noexcept               # the connection is gone
+    cdef void set_writable(self, bint writable) noexcept
+
+    # From the exchange.
+    cdef void cork(self) noexcept               # the application runs: gather what it sends
+    cdef void uncork(self) noexcept             # it waits or has returned: on the way with it
