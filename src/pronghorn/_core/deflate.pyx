@@ -29,7 +29,7 @@ cdef enum:
 cdef class DeflateOptions:
     """What a server agrees to. The defaults keep an idle session that has compressed and inflated below 48 KiB."""
 
-    def __init__(self, int window_bits=12, int memory_level=5, int level=1, size_t min_size=64):
+    def __init__(self, int window_bits=12, int memory_level=4, int level=1, size_t min_size=64):
         # zlib makes no raw stream with a window of 8 bits.
         if not (9 <= window_bits <= 15 and 1 <= memory_level <= 9 and 0 <= level <= 9):
             raise ValueError("window_bits is 9 to 15, memory_level 1 to 9, level 0 to 9")
@@ -72,15 +72,15 @@ cdef bytes read_value(const char** cursor, const char* end):
         return read_token(cursor, end)
     value = bytearray()
     at += 1
-    while at < end and at[0] != c'"':
-        if at[0] == c'\\':
+    while not stands(at, end, c'"'):
+        if stands(at, end, c'\\'):
             at += 1
         if at == end or not TOKEN[<unsigned char> at[0]]:
-            break
+            raise ValueError("Sec-WebSocket-Extensions: a quoted value is not a token")
         value.append(<unsigned char> at[0])
         at += 1
-    if not stands(at, end, c'"') or not value:
-        raise ValueError("Sec-WebSocket-Extensions: a quoted value is not a token")
+    if not value:
+        raise ValueError("Sec-WebSocket-Extensions: a quoted value is empty")
     cursor[0] = skip(at + 1, end)
     return bytes(value)
 
@@ -287,11 +287,9 @@ def compress_message(Deflate agreed, data):
 
 
 def inflate_pieces(Deflate agreed, list pieces, size_t most=STEP):
-    """What comes out of one message in pieces, step by step; raises ValueError if it is broken."""
-    cdef list steps = []
+    """The steps of one message in pieces, one after the other; raises ValueError if it is broken."""
     cdef Py_ssize_t i
     for i in range(len(pieces)):
         agreed.begin(pieces[i], i == len(pieces) - 1)
         while (out := agreed.step(most)) is not None:
-            steps.append(out)
-    return steps
+            yield out
