@@ -2,12 +2,12 @@
 
     autobahn.py [--server COMMAND] [all | quick | SECTION...]
 
-The server is pronghorn in the environment of this interpreter, with its default settings, or COMMAND, in which {port} is
-filled in; it is started in tests/conformance, where echo:app is. Only OK and INFORMATIONAL pass: a case that fails, is
-not strict, closes badly or did not run makes the exit status 1. The reports stay in build/autobahn.
+The server is pronghorn in the environment of this interpreter, with its default settings, or COMMAND, in which {port}
+is filled in; it is started in tests/conformance, where echo:app is. Only OK and INFORMATIONAL pass: a case that fails,
+is not strict, closes badly or did not run makes the exit status 1. The reports stay in build/autobahn.
 
-The suite runs on Python 2.7 only. An interpreter is looked for on the path and among pyenv's; its packages go below .venv,
-once. When that cannot be had, the reason is printed and the exit status is 77.
+The suite runs on Python 2.7 only. An interpreter is looked for on the path and among pyenv's; its packages go below
+.venv, once. When that cannot be had, the reason is printed and the exit status is 77.
 """
 
 import argparse
