@@ -86,22 +86,22 @@ cdef class Application:
     cpdef dict template(self, object server, str scheme):
         """The scope of a listener's requests, with every key in place: copying a dictionary and overwriting values
         costs a quarter of what building it does."""
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.5"},
-            "http_version": "1.1",
-            "server": server,
-            "client": None,
-            "scheme": scheme,
-            "root_path": self.root_path,
-            "headers": None,
-            "state": None,
-            "method": GET,
-            "path": "/",
-            "raw_path": b"/",
-            "query_string": b"",
-            "extensions": None,
-        }
+        cdef dict scope = {}        # filled one by one: a literal of this size gets a third more memory for each key
+        scope["type"] = "http"
+        scope["asgi"] = {"version": "3.0", "spec_version": "2.5"}
+        scope["http_version"] = "1.1"
+        scope["server"] = server
+        scope["client"] = None
+        scope["scheme"] = scheme
+        scope["root_path"] = self.root_path
+        scope["headers"] = None
+        scope["state"] = None
+        scope["method"] = GET
+        scope["path"] = "/"
+        scope["raw_path"] = b"/"
+        scope["query_string"] = b""
+        scope["extensions"] = None
+        return scope
 
     cdef Exchange begin(self, Responder wire, dict template, object client, object method, object path, object raw_path,
                         object query, list headers, bint old, bint bodiless):

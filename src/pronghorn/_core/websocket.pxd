@@ -27,51 +27,61 @@ cdef enum State:
     CLOSED
 
 
+cdef struct Incoming:
+    # A message under way that did not come in one piece.
+    PyObject* content           # owned: the bytes object it is gathered in, or NULL
+    size_t size                 # bytes in it
+    uint64_t declared           # bytes of all its frames so far
+    uint32_t fragments          # its frames so far
+    uint32_t began              # tick of the first
+    uint32_t text               # state of the UTF-8 check
+    uint8_t opcode
+    bint compressed
+    Frame frame                 # the one under way
+    uint64_t left               # bytes of its payload that have not come
+    bint in_frame               # there are some, or its end has not been looked at
+    bint inflating              # there is more output to be had from what has come
+
+
+cdef struct Outgoing:
+    # Frames sent outside of our steps, until they leave.
+    size_t size
+    size_t capacity
+    char[1] bytes
+
+
 cdef class WebSocket(Channel):
     cdef Service service
     cdef Session session        # None once the connection is lost
     cdef Deflate deflate        # or None
     cdef bytes waiting          # input that has to wait: a part of a frame, or behind a full queue
     cdef bytes pong             # the payload of the last ping, to be answered when the client reads again
-    cdef char* held             # frames sent outside of our steps, until they leave
-    cdef size_t held_size
-    cdef size_t held_capacity
-
-    cdef Frame frame            # the data frame under way
-    cdef uint64_t left          # bytes of its payload that have not come
-    cdef PyObject* message      # owned: the bytes object that the message under way is gathered in, or NULL
-    cdef size_t size            # bytes in it
-    cdef uint64_t declared      # bytes of all its frames so far
-    cdef uint32_t fragments     # its frames so far
-    cdef uint32_t text          # state of the UTF-8 check
-    cdef uint32_t began         # tick of its first frame
+    cdef Incoming* incoming     # or NULL: idle sessions have none
+    cdef Outgoing* held         # or NULL
     cdef uint32_t next_ping     # tick
     cdef uint32_t pinged        # tick of the ping that nothing has been heard since; 0: none
     cdef uint32_t controls      # control and empty frames
     cdef uint32_t controls_since    # tick from which they are counted
     cdef uint8_t state
-    cdef uint8_t opcode         # of the message under way; 0: none
-    cdef bint compressed        # it is
-    cdef bint in_frame          # inside the payload of a data frame
-    cdef bint inflating         # there is more output to be had from what has come
-    cdef bint blocked           # the queue is full, and a data frame waits
-    cdef bint taking            # we are inside take()
-    cdef bint watched           # the deadline counts the message under way
-    cdef bint paused            # reading is paused
-    cdef bint closing           # to be closed when the gathered output is sent
+    cdef uint8_t blocked        # the queue is full, and a data frame waits
+    cdef uint8_t taking         # we are inside take()
+    cdef uint8_t watched        # the deadline counts the message under way
+    cdef uint8_t paused         # reading is paused
+    cdef uint8_t closing        # to be closed when the gathered output is sent
 
     cdef void start(self, bint paused, bytes early) noexcept
     cdef void take(self, const char* data, size_t length) noexcept
     cdef const char* parse(self, const char* at, const char* end) noexcept
     cdef const char* parse_frame(self, const char* at, const char* end) except? NULL
-    cdef int whole(self, const char* data) except -1
-    cdef int begin_frame(self) except -1
+    cdef int control(self, Frame* frame, const char* data) except -1
+    cdef int whole(self, Frame* frame, const char* data) except -1
+    cdef int begin_frame(self, Frame* frame) except -1
     cdef int payload(self, const char* data, size_t length) except -1
     cdef bint inflate(self) except -1
     cdef int finish(self) except -1
     cdef int add(self, const char* data, size_t length, bint masked) except -1
     cdef int room(self, size_t extra) except -1
-    cdef int control(self, const char* data) except -1
+    cdef void forget(self) noexcept
     cdef bint frequent(self) noexcept
     cdef int write(self, uint8_t opcode, bint compressed, const char* data, size_t length, object owner) except -1
     cdef int hold(self, uint8_t opcode, bint compressed, const char* data, size_t length) except -1

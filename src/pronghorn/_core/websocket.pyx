@@ -3,8 +3,8 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
-from libc.stdlib cimport free, realloc
+from cpython.ref cimport Py_XDECREF
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy
 
 from .deflate cimport STEP
@@ -48,7 +48,7 @@ cdef class WebSocket(Channel):
         self.writable = True
 
     def __dealloc__(self):
-        Py_XDECREF(self.message)
+        self.forget()
         free(self.held)
 
     cdef void start(self, bint paused, bytes early) noexcept:
@@ -92,6 +92,7 @@ cdef class WebSocket(Channel):
         cdef const char* end = data + length
         cdef const char* at = data
         cdef Session session = self.session
+        cdef bint stop
         self.taking = True
         while True:
             self.cork()
@@ -107,26 +108,32 @@ cdef class WebSocket(Channel):
             return
         if at != end:
             self.waiting = PyBytes_FromStringAndSize(at, end - at)
-        if self.paused != (self.blocked or self.inflating):
-            self.paused = not self.paused
-            self.edge.pause(self.paused)
-        if self.opcode and not self.watched:
+        stop = self.blocked
+        if self.incoming is not NULL and self.incoming.inflating:
+            stop = True
+        if self.paused != stop:
+            self.paused = stop
+            self.edge.pause(stop)
+        if self.incoming is not NULL and not self.watched:
             self.watched = True
             self.watch()
 
     cdef const char* parse(self, const char* at, const char* end) noexcept:
         """Take input from `at` on; returns where it stopped because more has to come, or the queue is full."""
         cdef const char* next
+        cdef Incoming* incoming
         self.blocked = False
         try:
             while self.state < LINGER:
-                if self.inflating and not self.inflate():
-                    return at
-                if self.in_frame and self.left == 0:
-                    self.in_frame = False
-                    if self.frame.final and self.state == OPEN:
-                        self.finish()
-                    continue
+                incoming = self.incoming
+                if incoming is not NULL:
+                    if incoming.inflating and not self.inflate():
+                        return at
+                    if incoming.in_frame and incoming.left == 0:
+                        incoming.in_frame = False
+                        if incoming.frame.final:
+                            self.finish()
+                        continue
                 if at == end:
                     return at
                 next = self.parse_frame(at, end)
@@ -142,175 +149,190 @@ cdef class WebSocket(Channel):
 
     cdef const char* parse_frame(self, const char* at, const char* end) except? NULL:
         """A frame, or what is here of its payload; NULL if what is here has to wait."""
+        cdef Incoming* incoming = self.incoming
+        cdef Frame frame
         cdef size_t size
         cdef int header
-        if not self.in_frame:
-            header = read_frame(at, end, self.deflate is not None, &self.frame)
+        if incoming is NULL or not incoming.in_frame:
+            header = read_frame(at, end, self.deflate is not None, &frame)
             if header == 0:
                 return NULL
             if header < 0:
                 self.fail(PROTOCOL_ERROR, "invalid frame")
                 return end
             size = end - at - header
-            if self.frame.opcode >= CLOSE:
-                if size < self.frame.length:
+            if frame.opcode >= CLOSE:
+                if size < frame.length:
                     return NULL
-                self.control(at + header)
-                return at + header + self.frame.length
-            if self.state == OPEN:
-                if self.session.full():
-                    self.blocked = True
-                    return NULL
-                if self.frame.final and size >= self.frame.length and self.opcode == 0 and not self.frame.compressed \
-                        and self.frame.opcode != CONTINUATION \
-                        and (self.service.ws_size == 0 or self.frame.length <= self.service.ws_size):
-                    self.whole(at + header)
-                    return at + header + self.frame.length
-                self.begin_frame()
+                self.control(&frame, at + header)
+                return at + header + frame.length
+            if self.session.full():
+                self.blocked = True
+                return NULL
+            if frame.final and size >= frame.length and incoming is NULL and not frame.compressed \
+                    and frame.opcode != CONTINUATION \
+                    and (self.service.ws_size == 0 or frame.length <= self.service.ws_size):
+                self.whole(&frame, at + header)
+                return at + header + frame.length
             at += header
-            self.left = self.frame.length
-            self.in_frame = True
-        size = min(self.left, <uint64_t> (end - at))
-        if self.state == OPEN:
-            self.payload(at, size)
-        self.left -= size
+            self.begin_frame(&frame)
+            if self.state >= LINGER:
+                return end
+        size = min(self.incoming.left, <uint64_t> (end - at))
+        self.payload(at, size)
+        self.incoming.left -= size
         return at + size
 
-    cdef int whole(self, const char* data) except -1:
+    cdef int whole(self, Frame* frame, const char* data) except -1:
         """A message in one frame that is here as a whole: the common case."""
-        if self.frame.opcode == TEXT:
+        if frame.opcode == TEXT:
             try:
-                item = text_of(data, self.frame.length, self.frame.key)
+                item = text_of(data, frame.length, frame.key)
             except UnicodeDecodeError:
                 self.fail(NOT_CONSISTENT, "invalid UTF-8")
                 return 0
         else:
-            item = bytes_of(data, self.frame.length, self.frame.key)
-        return self.session.put(item, self.frame.length)
+            item = bytes_of(data, frame.length, frame.key)
+        return self.session.put(item, frame.length)
 
-    cdef int begin_frame(self) except -1:
+    cdef int begin_frame(self, Frame* frame) except -1:
         """The header of a data frame is here: RFC 6455 section 5.4, and the limits."""
-        if (self.frame.opcode == CONTINUATION) == (self.opcode == 0):
-            self.fail(PROTOCOL_ERROR, "unexpected data frame" if self.opcode else "unexpected continuation")
+        cdef Incoming* incoming = self.incoming
+        if (frame.opcode == CONTINUATION) == (incoming is NULL):
+            self.fail(PROTOCOL_ERROR, "unexpected continuation" if incoming is NULL else "unexpected data frame")
             return 0
-        if self.opcode == 0:
-            self.opcode = self.frame.opcode
-            self.compressed = self.frame.compressed
-            self.text = ACCEPT
-            self.began = self.service.now
-            self.fragments = 0
-            self.declared = 0
-        self.fragments += 1
-        self.declared += self.frame.length
-        if self.service.ws_size and self.declared > self.service.ws_size:
+        if incoming is NULL:
+            incoming = self.incoming = <Incoming*> calloc(1, sizeof(Incoming))
+            if incoming is NULL:
+                raise MemoryError()
+            incoming.opcode = frame.opcode
+            incoming.compressed = frame.compressed
+            incoming.text = ACCEPT
+            incoming.began = self.service.now
+        incoming.fragments += 1
+        incoming.declared += frame.length
+        incoming.frame = frame[0]
+        incoming.left = frame.length
+        incoming.in_frame = True
+        if self.service.ws_size and incoming.declared > self.service.ws_size:
             self.fail(TOO_BIG, "message too big")
-        elif self.service.ws_fragments and self.fragments > self.service.ws_fragments:
+        elif self.service.ws_fragments and incoming.fragments > self.service.ws_fragments:
             self.fail(POLICY, "too many fragments")
-        elif self.frame.length == 0 and self.fragments > 1 and self.frequent():
+        elif frame.length == 0 and incoming.fragments > 1 and self.frequent():
             self.fail(POLICY, "too many empty frames")
-        elif not self.compressed:
-            self.room(self.frame.length)
+        elif not incoming.compressed and self.state == OPEN:
+            self.room(frame.length)
         return 0
 
     cdef int payload(self, const char* data, size_t length) except -1:
         """Some of a data frame's payload, still masked."""
+        cdef Incoming* incoming = self.incoming
         cdef bytes piece
-        if not self.compressed:
+        if self.state != OPEN:
+            return 0                    # our close is sent: what is not a control frame does not count any more
+        if not incoming.compressed:
             return self.add(data, length, True)
         piece = PyBytes_FromStringAndSize(NULL, length)
-        unmask(PyBytes_AS_STRING(piece), data, length, self.frame.key, self.frame.length - self.left)
-        self.deflate.begin(piece, self.frame.final and self.left == length)
-        self.inflating = True
+        unmask(PyBytes_AS_STRING(piece), data, length, incoming.frame.key, incoming.frame.length - incoming.left)
+        self.deflate.begin(piece, incoming.frame.final and incoming.left == length)
+        incoming.inflating = True
         return 0
 
     cdef bint inflate(self) except -1:
         """Inflate what has come of a compressed message. False: later, or never."""
-        cdef size_t before = self.size
+        cdef Incoming* incoming = self.incoming
+        cdef size_t before = incoming.size
         cdef size_t most
         cdef bytes piece
         while True:
             most = STEP
             if self.service.ws_size:
-                most = min(most, self.service.ws_size - self.size + 1)
+                most = min(most, self.service.ws_size - incoming.size + 1)
             try:
                 piece = self.deflate.step(most)
             except ValueError:
                 self.fail(NOT_CONSISTENT, "invalid compressed data")
                 return False
             if piece is None:
-                self.inflating = False
+                incoming.inflating = False
                 return True
-            if self.service.ws_size and self.size + PyBytes_GET_SIZE(piece) > self.service.ws_size:
+            if self.service.ws_size and incoming.size + PyBytes_GET_SIZE(piece) > self.service.ws_size:
                 self.fail(TOO_BIG, "message too big")
                 return False
             self.add(PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece), False)
             if self.state >= LINGER:
                 return False
-            if self.size - before >= TURN:
+            if incoming.size - before >= TURN:
                 self.edge.resume_soon()
                 return False
 
     cdef int add(self, const char* data, size_t length, bint masked) except -1:
         """Put bytes behind those that the message has already."""
+        cdef Incoming* incoming = self.incoming
         cdef char* place
         self.room(length)
-        place = PyBytes_AS_STRING(<object> self.message) + self.size
+        place = PyBytes_AS_STRING(<object> incoming.content) + incoming.size
         if masked:
-            unmask(place, data, length, self.frame.key, self.frame.length - self.left)
+            unmask(place, data, length, incoming.frame.key, incoming.frame.length - incoming.left)
         else:
             memcpy(place, data, length)
-        self.size += length
-        if self.opcode == TEXT:
-            self.text = check(self.text, place, length)
-            if self.text == REJECT:
+        incoming.size += length
+        if incoming.opcode == TEXT:
+            incoming.text = check(incoming.text, place, length)
+            if incoming.text == REJECT:
                 self.fail(NOT_CONSISTENT, "invalid UTF-8")
         return 0
 
     cdef int room(self, size_t extra) except -1:
         """Memory for `extra` more bytes of the message. A frame's whole length is asked for at once: what has not come
         costs address space alone."""
-        cdef size_t wanted = self.size + extra
+        cdef Incoming* incoming = self.incoming
+        cdef size_t wanted = incoming.size + extra
         cdef size_t capacity
-        if self.message is NULL:
-            self.message = new_bytes(NULL, wanted)
+        if incoming.content is NULL:
+            incoming.content = new_bytes(NULL, wanted)
             return 0
-        capacity = PyBytes_GET_SIZE(<object> self.message)
+        capacity = PyBytes_GET_SIZE(<object> incoming.content)
         if capacity < wanted:
-            _PyBytes_Resize(&self.message, max(wanted, capacity + capacity // 2))
+            _PyBytes_Resize(&incoming.content, max(wanted, capacity + capacity // 2))
         return 0
 
     cdef int finish(self) except -1:
         """The message is complete."""
-        cdef size_t size = self.size
-        cdef object item
-        if self.opcode == TEXT:
-            if self.text != ACCEPT:
+        cdef Incoming* incoming = self.incoming
+        cdef size_t size = incoming.size
+        cdef object item = None
+        if self.state != OPEN:
+            pass
+        elif incoming.opcode == TEXT:
+            if incoming.text != ACCEPT:
                 self.fail(NOT_CONSISTENT, "invalid UTF-8")
                 return 0
-            item = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(<object> self.message), size, NULL) if size else ""
-            Py_XDECREF(self.message)
+            item = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(<object> incoming.content), size, NULL) if size else ""
         elif size == 0:
             item = b""
-            Py_XDECREF(self.message)
         else:
-            if <size_t> PyBytes_GET_SIZE(<object> self.message) != size:
-                _PyBytes_Resize(&self.message, size)
-            item = <object> self.message
-            Py_DECREF(item)
-        self.message = NULL
-        self.size = 0
-        self.opcode = 0
-        self.watched = False
-        return self.session.put(item, size)
+            if <size_t> PyBytes_GET_SIZE(<object> incoming.content) != size:
+                _PyBytes_Resize(&incoming.content, size)
+            item = <object> incoming.content
+        self.forget()
+        return 0 if item is None else self.session.put(item, size)
 
-    cdef int control(self, const char* data) except -1:
+    cdef void forget(self) noexcept:
+        if self.incoming is not NULL:
+            Py_XDECREF(self.incoming.content)
+            free(self.incoming)
+            self.incoming = NULL
+        self.watched = False
+
+    cdef int control(self, Frame* frame, const char* data) except -1:
         """A control frame that is here as a whole: RFC 6455 section 5.5."""
         cdef char[CONTROL] payload
-        cdef size_t length = self.frame.length
+        cdef size_t length = frame.length
         cdef int code = NO_CODE
         cdef str reason = ""
-        unmask(payload, data, length, self.frame.key, 0)
-        if self.frame.opcode == CLOSE:
+        unmask(payload, data, length, frame.key, 0)
+        if frame.opcode == CLOSE:
             if length:
                 code = (<unsigned char> payload[0]) << 8 | <unsigned char> payload[1] if length > 1 else 0
                 if not legal_close(code):
@@ -329,7 +351,7 @@ cdef class WebSocket(Channel):
                 self.session.over(code, reason)
         elif self.frequent():
             self.fail(POLICY, "too many control frames")
-        elif self.frame.opcode == PING and self.state == OPEN:
+        elif frame.opcode == PING and self.state == OPEN:
             if self.writable:
                 self.write(PONG, False, payload, length, None)
             else:
@@ -343,12 +365,12 @@ cdef class WebSocket(Channel):
             self.controls_since = self.service.now
             self.controls = 0
         self.controls += 1
-        return self.service.ws_controls and self.controls > self.service.ws_controls
+        return self.service.ws_controls != 0 and self.controls > self.service.ws_controls
 
     # Output.
 
     cdef void cork(self) noexcept:
-        if self.held_size:
+        if self.held is not NULL:
             self.flush()
         self.edge.corked = True
 
@@ -363,11 +385,10 @@ cdef class WebSocket(Channel):
         """What was sent outside of our steps leaves."""
         cdef Output out = self.edge.out
         cdef size_t mark = out.size
-        if self.held_size == 0:
+        if self.held is NULL:
             return
         try:
-            append(out, self.held, self.held_size)
-            self.held_size = self.held_capacity = 0
+            append(out, self.held.bytes, self.held.size)
             free(self.held)
             self.held = NULL
             self.edge.send(mark, NULL, 0, None, NULL, 0)
@@ -413,23 +434,23 @@ cdef class WebSocket(Channel):
 
     cdef int hold(self, uint8_t opcode, bint compressed, const char* data, size_t length) except -1:
         """Keep a frame until the loop has done what there is to do in this turn: more may come for this client."""
-        cdef size_t wanted = self.held_size + HEADER_MAX + length
-        cdef char* held
-        if wanted > self.held_capacity:
-            wanted = max(wanted, 2 * self.held_capacity)
-            held = <char*> realloc(self.held, wanted)
+        cdef Outgoing* held = self.held
+        cdef size_t used = 0 if held is NULL else held.size
+        cdef size_t wanted = used + HEADER_MAX + length
+        if held is NULL or wanted > held.capacity:
+            wanted = wanted if held is NULL else max(wanted, 2 * held.capacity)
+            held = <Outgoing*> realloc(held, sizeof(Outgoing) + wanted)
             if held is NULL:
                 raise MemoryError()
+            held.capacity = wanted
+            if self.held is NULL:
+                self.edge.send_soon()
             self.held = held
-            self.held_capacity = wanted
-        if self.held_size == 0:
-            self.edge.send_soon()
-        held = self.held + self.held_size
-        held += write_frame(held, opcode, compressed, length)
+        used += write_frame(held.bytes + used, opcode, compressed, length)
         if length:
-            memcpy(held, data, length)
-        self.held_size = held - self.held + length
-        if self.held_size > GATHERED:
+            memcpy(held.bytes + used, data, length)
+        held.size = used + length
+        if held.size > GATHERED:
             self.flush()
         return 0
 
@@ -496,8 +517,7 @@ cdef class WebSocket(Channel):
     cdef void leave(self) noexcept:
         self.closing = False
         self.waiting = None
-        Py_XDECREF(self.message)
-        self.message = NULL
+        self.forget()
         if self.state == LINGER and self.service.ticks.linger:
             if self.paused:
                 self.paused = False
@@ -527,7 +547,8 @@ cdef class WebSocket(Channel):
         if self.state != OPEN:
             self.edge.close()
             return
-        if self.opcode and self.service.ticks.ws_message and now - self.began >= self.service.ticks.ws_message:
+        if self.incoming is not NULL and self.service.ticks.ws_message \
+                and now - self.incoming.began >= self.service.ticks.ws_message:
             self.fail(POLICY, "message not finished in time")
             return
         if self.pinged and self.paused:
@@ -554,7 +575,7 @@ cdef class WebSocket(Channel):
             due = self.next_ping
             if self.pinged and self.service.ticks.ws_pong:
                 due = self.pinged + self.service.ticks.ws_pong
-        if self.opcode and self.service.ticks.ws_message:
-            end = self.began + self.service.ticks.ws_message
+        if self.incoming is not NULL and self.service.ticks.ws_message:
+            end = self.incoming.began + self.service.ticks.ws_message
             due = min(due, end) if due else end
         self.edge.deadline(max(due, now + 1) - now if due else 0)
