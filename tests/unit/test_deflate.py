@@ -241,18 +241,30 @@ def test_sessions(offer: bytes) -> None:
 @pytest.mark.parametrize("level", [0, 1, 2, 6, 9])
 @pytest.mark.parametrize("offer", MODES)
 def test_window_is_kept(offer: bytes, level: int) -> None:
-    """A client with the window that was agreed, byte by byte so that it has nothing but this window."""
+    """A client that has the window that was agreed."""
     agreed = agree(offer, DeflateOptions(level=level))
-    decompressor = zlib.decompressobj(-agreed.server_bits)
-    for seed in range(2):
-        message = far(12_000, seed)
-        payload, out = compress_message(agreed, message) + END, bytearray()
-        for i in range(len(payload)):
-            given = payload[i : i + 1]
-            while (got := decompressor.decompress(given, 1)) or decompressor.unconsumed_tail:
-                out += got
-                given = decompressor.unconsumed_tail
-        assert out == message
+    messages = [far(12_000, seed) for seed in range(2)]
+    payload = b"".join(compress_message(agreed, message) + END for message in messages)
+    assert inflate_strictly(payload, agreed.server_bits) == b"".join(messages)
+
+
+def inflate_strictly(payload: bytes, bits: int) -> bytes:
+    """Byte by byte, so that zlib has nothing but its window."""
+    decompressor, out = zlib.decompressobj(-bits), bytearray()
+    for i in range(len(payload)):
+        given = payload[i : i + 1]
+        while (got := decompressor.decompress(given, 1)) or decompressor.unconsumed_tail:
+            out += got
+            given = decompressor.unconsumed_tail
+    return bytes(out)
+
+
+def test_window_is_kept_by_sessions_that_share() -> None:
+    options = DeflateOptions(15)
+    for bits in (15, 9, 12, 8, 10, 15, 9):
+        agreed = agree(NO_TAKEOVER + b"; server_max_window_bits=%d" % bits, options)
+        message = far(12_000, bits)
+        assert inflate_strictly(compress_message(agreed, message) + END, bits) == message
 
 
 def test_context_is_taken_over() -> None:
@@ -398,6 +410,18 @@ def test_final_blocks(offer: bytes, ending: bytes) -> None:
     assert inflate(agreed, final(b"") + ending) == b""
 
 
+@pytest.mark.parametrize("size", [*range(65520, 65536), 100_000])
+def test_final_block_around_the_step(size: int) -> None:
+    message = random.Random(size).randbytes(size)
+    compressor = zlib.compressobj(0, zlib.DEFLATED, -15)
+    payload = compressor.compress(message) + compressor.flush()
+    agreed = agree()
+    for ending in (b"", b"\0"):
+        assert inflate(agreed, payload + ending) == message
+        assert inflate(agreed, payload[:-3], payload[-3:] + ending) == message
+        assert inflate(agreed, Client().compress(b"what follows")) == b"what follows"
+
+
 def test_final_block_ends_the_context() -> None:
     agreed, client = agree(), Client()
     message = documents(1)[0]
@@ -429,9 +453,10 @@ def test_broken(offer: bytes) -> None:
         assert inflate(agreed, Client(9).compress(b"as new")) == b"as new"
 
 
-def test_a_stream_that_takes_the_end_for_its_own_is_broken() -> None:
+@pytest.mark.parametrize("missing", [1, 2, 3, 4])
+def test_a_stream_that_takes_the_end_for_its_own_is_broken(missing: int) -> None:
     """A final block that was cut short and ends in the four bytes that are appended."""
-    stored = b"\x01\x02\x00\xfd\xff"  # the last block, two bytes, which are not there
+    stored = bytes([1, missing, 0, 255 - missing, 255])
     for pieces in ([stored], [stored[:2], stored[2:]], [stored, b""]):
         with pytest.raises(ValueError, match="broken"):
             inflate(agree(), *pieces)
@@ -453,17 +478,23 @@ def test_what_is_not_bytes() -> None:
     assert client.inflate(compress_message(agreed, message)) == message
 
 
+def streams(agreed: Deflate) -> list[str]:
+    names = (type(each).__name__.lower() for each in gc.get_referents(agreed))
+    return sorted(name for name in names if "compress" in name)
+
+
 @pytest.mark.parametrize("offer", MODES)
 def test_what_a_session_holds(offer: bytes) -> None:
     """Nothing before the first message; afterwards the streams with context, no others, and no message."""
     agreed = agree(offer)
-    before = gc.get_referents(agreed)
+    assert streams(agreed) == []
+    assert (compress_message(agreed, b""), inflate(agreed, b"")) == (b"\0", b"")
+    assert streams(agreed) == []
     message = documents(1)[0]
     compress_message(agreed, message)
     assert inflate(agreed, Client(9).compress(message)) == message
-    held = [each for each in gc.get_referents(agreed) if not any(each is other for other in before)]
-    assert len(held) == agreed.server_takeover + agreed.client_takeover
-    assert {type(each).__name__.lower() for each in held} <= {"compress", "decompress"}
+    assert streams(agreed) == ["compress"] * agreed.server_takeover + ["decompress"] * agreed.client_takeover
+    assert message not in gc.get_referents(agreed)
 
 
 @settings(max_examples=50)

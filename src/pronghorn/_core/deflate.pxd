@@ -43,7 +43,6 @@ cdef class Deflate:
     cdef bint last                      # `piece` ends the message
     cdef bint closing                   # the bytes that stand for the end are still to be given
     cdef bint fed                       # the decompressor was given something of this message
-    cdef bint full                      # there may be output that needs no input
 
     # The payload of a data message that is `data` (of bytes), for a frame with RSV1. It must be sent: the next one may
     # refer to it.

@@ -205,11 +205,10 @@ cdef class Deflate:
         self.at = 0
         self.rest = b""
         self.last = last
-        self.full = False
         self.endings = ENDINGS + len(data) // BYTES_PER_ENDING
         # The end is only for a stream that was begun: some compressors make nothing at all of an empty message.
         self.closing = last
-        if last and 0 < len(data) < STEP - 4:
+        if last and 0 < len(data) <= STEP - 4:
             self.piece = data + END
             self.closing = False
         else:
@@ -221,7 +220,7 @@ cdef class Deflate:
         cdef Py_ssize_t limit = min(max(most, 1), <size_t> STEP)
         if self.piece is None:
             return None
-        if self.rest or self.full:
+        if self.rest:
             given = self.rest
         elif self.at < len(self.piece):
             given = self.piece if len(self.piece) <= STEP else memoryview(self.piece)[self.at:self.at + STEP]
@@ -243,15 +242,15 @@ cdef class Deflate:
         if self.decompressor.eof:
             self.end_stream()
         else:
+            # What zlib still has to say when it has used all input comes with the next: nothing ends but with END.
             self.rest = self.decompressor.unconsumed_tail
-            self.full = len(out) == limit
         return out
 
     cdef int end_stream(self) except -1:
         """A block with BFINAL (section 7.2.3.4): what follows is a new stream, which starts without context."""
         cdef bytes rest = self.decompressor.unused_data
         self.decompressor = None
-        self.full = self.fed = False
+        self.fed = False
         if self.last and not self.closing and self.at == len(self.piece):
             # A payload may end with its stream, without an empty block behind: then there is nothing to close.
             if len(rest) < 4:

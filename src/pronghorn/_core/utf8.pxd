@@ -9,7 +9,7 @@ from libc.stdint cimport uint32_t
 
 cdef enum:
     ACCEPT = 0                  # between two characters: the state to start in
-    REJECT = 1                  # for good
+    REJECT = 1                  # for good: read as below, no byte is from 1 to 0
     # Within a character: bytes still missing << 16 | highest << 8 | lowest value of the next one.
 
 

@@ -45,8 +45,6 @@ cdef uint32_t check(uint32_t state, const char* data, size_t length) noexcept no
     cdef const uint8_t* end = at + length
     cdef uint64_t[2] words
     cdef uint8_t octet
-    if state == REJECT:
-        return REJECT
     while at < end:
         if state == ACCEPT:
             while end - at >= 16:
