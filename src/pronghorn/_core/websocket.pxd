@@ -7,7 +7,8 @@
 
 All messages that one read brings are put into the session's queue before the application goes on, so that it takes them
 in one step and what it sends leaves in one write. When the queue is full, parsing stops at the next data frame: control
-frames before that are still answered.
+frames before that are still answered. Whatever ends the session waits, too, until the application has had what came
+before it.
 """
 
 from cpython.object cimport PyObject
@@ -25,6 +26,13 @@ cdef enum State:
     CLOSING                     # our close is sent, the client's is awaited: only control frames count
     LINGER                      # our side is shut down: input is thrown away until the client closes, too
     CLOSED
+
+
+cdef enum Blocked:
+    # Why the parser stopped before the end of the input.
+    NO
+    FULL                        # the queue is full, and a data frame waits
+    SETTLING                    # a close waits until the application has had what came before it
 
 
 cdef struct Incoming:
@@ -56,6 +64,7 @@ cdef class WebSocket(Channel):
     cdef Deflate deflate        # or None
     cdef bytes waiting          # input that has to wait: a part of a frame, or behind a full queue
     cdef bytes pong             # the payload of the last ping, to be answered when the client reads again
+    cdef tuple failure          # a close code and reason for what is refused, once the application has had its messages
     cdef Incoming* incoming     # or NULL: idle sessions have none
     cdef Outgoing* held         # or NULL
     cdef uint32_t next_ping     # tick
@@ -63,7 +72,7 @@ cdef class WebSocket(Channel):
     cdef uint32_t controls      # control and empty frames
     cdef uint32_t controls_since    # tick from which they are counted
     cdef uint8_t state
-    cdef uint8_t blocked        # the queue is full, and a data frame waits
+    cdef uint8_t blocked
     cdef uint8_t taking         # we are inside take()
     cdef uint8_t watched        # the deadline counts the message under way
     cdef uint8_t paused         # reading is paused

@@ -24,6 +24,7 @@ cdef enum:
     LARGE = 16384               # from here on a message is sent from where it is instead of being copied
     GATHERED = 65536            # what may gather before it is sent
     TURN = 1048576              # bytes inflated for one connection, then the others have their turn
+    FRAGMENT = 64               # bytes for which a message may have a fragment more than the limit
     CONTROL = 125               # bytes of a control frame's payload (RFC 6455 section 5.5)
 
 cdef enum:
@@ -93,6 +94,7 @@ cdef class WebSocket(Channel):
         cdef const char* at = data
         cdef Session session = self.session
         cdef bint stop
+        cdef int code
         self.taking = True
         while True:
             self.cork()
@@ -101,7 +103,10 @@ cdef class WebSocket(Channel):
             # Nothing is corked now: the application may do anything, even write to another connection.
             if session.news():
                 session.wake(True)
-            if not self.blocked or session.full() or self.state >= LINGER:
+            if self.failure is not None:
+                code, reason = self.failure
+                self.fail(code, reason)
+            if not self.blocked or (self.blocked == FULL and session.full()) or self.state >= LINGER:
                 break
         self.taking = False
         if self.state >= LINGER:
@@ -122,9 +127,9 @@ cdef class WebSocket(Channel):
         """Take input from `at` on; returns where it stopped because more has to come, or the queue is full."""
         cdef const char* next
         cdef Incoming* incoming
-        self.blocked = False
+        self.blocked = NO
         try:
-            while self.state < LINGER:
+            while self.state < LINGER and self.failure is None:
                 incoming = self.incoming
                 if incoming is not NULL:
                     if incoming.inflating and not self.inflate():
@@ -164,10 +169,13 @@ cdef class WebSocket(Channel):
             if frame.opcode >= CLOSE:
                 if size < frame.length:
                     return NULL
+                if frame.opcode == CLOSE and self.session.news():
+                    self.blocked = SETTLING
+                    return NULL
                 self.control(&frame, at + header)
                 return at + header + frame.length
             if self.session.full():
-                self.blocked = True
+                self.blocked = FULL
                 return NULL
             if frame.final and size >= frame.length and incoming is NULL and not frame.compressed \
                     and frame.opcode != CONTINUATION \
@@ -176,7 +184,7 @@ cdef class WebSocket(Channel):
                 return at + header + frame.length
             at += header
             self.begin_frame(&frame)
-            if self.state >= LINGER:
+            if self.state >= LINGER or self.failure is not None:
                 return end
         size = min(self.incoming.left, <uint64_t> (end - at))
         self.payload(at, size)
@@ -216,7 +224,8 @@ cdef class WebSocket(Channel):
         incoming.in_frame = True
         if self.service.ws_size and incoming.declared > self.service.ws_size:
             self.fail(TOO_BIG, "message too big")
-        elif self.service.ws_fragments and incoming.fragments > self.service.ws_fragments:
+        elif self.service.ws_fragments \
+                and incoming.fragments > self.service.ws_fragments + incoming.declared // FRAGMENT:
             self.fail(POLICY, "too many fragments")
         elif frame.length == 0 and incoming.fragments > 1 and self.frequent():
             self.fail(POLICY, "too many empty frames")
@@ -260,7 +269,7 @@ cdef class WebSocket(Channel):
                 self.fail(TOO_BIG, "message too big")
                 return False
             self.add(PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece), False)
-            if self.state >= LINGER:
+            if self.state >= LINGER or self.failure is not None:
                 return False
             if incoming.size - before >= TURN:
                 self.edge.resume_soon()
@@ -496,6 +505,10 @@ cdef class WebSocket(Channel):
 
     cdef void fail(self, int code, str reason) noexcept:
         """Section 7.1.7: the client broke a rule or a limit. Say which, and close."""
+        if self.edge.corked and self.session.news():
+            self.failure = (code, reason)       # first the application gets, and may answer, what came before it
+            return
+        self.failure = None
         client = self.edge.client()
         self.service.application.error.warning(
             "WebSocket closed: %d %s (%s)", code, reason, f"{client[0]}:{client[1]}" if client else "-"
