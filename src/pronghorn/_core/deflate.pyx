@@ -217,7 +217,7 @@ cdef class Deflate:
 
     cdef bytes step(self, size_t most):
         cdef bytes out
-        cdef Py_ssize_t limit = min(max(most, 1), <size_t> STEP)
+        cdef size_t limit = min(max(most, 1), <size_t> STEP)
         if self.piece is None:
             return None
         if self.rest:
