@@ -147,7 +147,7 @@ class Settings:
     ws_deflate_window_bits: int = websocket(
         12, Number("BITS", "a number of bits", 9, 15), "Window for compression; each bit doubles a session's memory."
     )
-    ws_deflate_memory_level: int = websocket(5, Number("LEVEL", "a level", 1, 9), "zlib's memory level.")
+    ws_deflate_memory_level: int = websocket(4, Number("LEVEL", "a level", 1, 9), "zlib's memory level.")
     ws_deflate_level: int = websocket(1, Number("LEVEL", "a level", 1, 9), "Compression level, 1 being the fastest.")
     ws_deflate_min_size: int = websocket(64, size("", 0), "Messages below this size are not compressed.")
     header_map: str = application(
