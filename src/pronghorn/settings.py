@@ -142,7 +142,9 @@ class Settings:
     ws_handshake_timeout: float | None = websocket(30.0, seconds(), "Seconds for the application to accept: 503.")
     ws_close_timeout: float | None = websocket(10.0, seconds(), "Seconds for the client to answer a close.")
     ws_message_timeout: float | None = websocket(60.0, seconds(), "Seconds from a message's first fragment: 1008.")
-    ws_max_fragments: int | None = websocket(4096, count(), "Fragments of a message, beyond one for every 64 bytes: 1008.")
+    ws_max_fragments: int | None = websocket(
+        4096, count(), "Fragments of a message, beyond one for every 64 bytes: 1008."
+    )
     ws_control_limit: int | None = websocket(1000, count(), "Control or empty frames in ten seconds: 1008.")
     ws_deflate_window_bits: int = websocket(
         12, Number("BITS", "a number of bits", 9, 15), "Window for compression; each bit doubles a session's memory."

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from demo.browser import Page, browser, find_chromium
 from process.command import Client, Command
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 BLOCK = bytes(range(256)) * 256
 
@@ -203,3 +205,37 @@ def test_in_a_browser_the_download_is_complete(length: str, demo: Command, page:
     )
     assert page.evaluate("document.getElementById('progress').style.width") == "100%"
     assert page.text("speed").endswith("MiB/s")
+
+
+def test_in_a_browser_messages_come_back_over_a_websocket(demo: Command, page: Page) -> None:
+    page.open(f"http://127.0.0.1:{demo.port}/")
+    page.until("document.getElementById('socket-state').textContent === 'connected'")
+    page.evaluate("document.getElementById('word').value = 'Gabelbock \u2192 horn'")
+    page.evaluate("document.getElementById('say').click()")
+    page.until("document.getElementById('socket').textContent.startsWith('Gabelbock \u2192 horn  (')")
+    page.evaluate("document.getElementById('burst').click()")
+    page.until("document.getElementById('socket-state').textContent.startsWith('1,000 messages there and back')")
+    assert page.evaluate("socket.extensions").startswith("permessage-deflate")
+
+
+def test_in_a_browser_the_chat_goes_to_everybody(demo: Command, page: Page) -> None:
+    with connect(f"ws://127.0.0.1:{demo.port}/chat") as other:
+        name = json.loads(other.recv())["you"]
+        page.open(f"http://127.0.0.1:{demo.port}/")
+        page.until("document.getElementById('me').textContent.startsWith('guest ')")
+        page.until("document.getElementById('here').textContent === '2'")
+        assert page.text("me") != name
+        other.send("is <b>anybody</b> there?")
+        page.until("document.getElementById('chat').textContent.includes('is <b>anybody</b> there?')")
+        page.evaluate("document.getElementById('line').value = 'yes'; document.getElementById('tell').click()")
+        page.until("document.querySelector('#chat .mine') && document.querySelector('#chat .mine').textContent.endsWith('yes')")
+        said = [line for line in (json.loads(other.recv()) for _ in range(5)) if "text" in line]
+        assert [(line["from"], line["text"]) for line in said] == [(name, "is <b>anybody</b> there?"), (page.text("me"), "yes")]
+    page.until("document.getElementById('here').textContent === '1'")
+
+
+def test_a_websocket_elsewhere_is_denied_with_a_response(demo: Command) -> None:
+    with pytest.raises(InvalidStatus) as denied:
+        connect(f"ws://127.0.0.1:{demo.port}/nowhere")
+    assert denied.value.response.status_code == 404
+    assert denied.value.response.body == b"There is no WebSocket here.\n"

@@ -1,7 +1,8 @@
 """A demonstration: ``pronghorn pronghorn.demo:app``, then look at http://127.0.0.1:8000 with a browser.
 
 One plain ASGI application without any framework: a page, live server-sent events, a JSON answer, an echo that
-streams, and a download that streams. It is also a short example of how the protocol is spoken.
+streams, a download that streams, and two WebSockets (``demo.sockets``). It is also a short example of how the protocol
+is spoken.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from pronghorn.demo.page import PAGE
+from pronghorn.demo.sockets import websocket
 from pronghorn.types import Message, Receive, Scope, Send
 
 __all__ = ["app"]
@@ -68,6 +70,8 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if methods and scope["method"] not in methods:
             answer = not_allowed
         await answer(scope, receive, send, figures)
+    elif scope["type"] == "websocket":
+        await websocket(scope, receive, send)
 
 
 async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:

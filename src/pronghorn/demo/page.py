@@ -1,10 +1,12 @@
-"""The demonstration's page: markup, style and script in one piece, nothing loaded from elsewhere."""
+"""The demonstration's page: markup and style, with the script in one piece, nothing loaded from elsewhere."""
 
 # ruff: noqa: E501
 
+from pronghorn.demo.script import SCRIPT
+
 __all__ = ["PAGE"]
 
-PAGE = rb"""<!doctype html>
+PAGE = b"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -71,13 +73,24 @@ PAGE = rb"""<!doctype html>
   }
   button:hover { filter: brightness(1.08); } button:disabled { opacity: .55; cursor: default; }
   button.plain { background: transparent; color: var(--accent); box-shadow: inset 0 0 0 1.5px var(--accent); }
-  :is(button, textarea, a):focus-visible { outline: 3px solid var(--second); outline-offset: 2px; }
+  :is(button, textarea, input, a):focus-visible { outline: 3px solid var(--second); outline-offset: 2px; }
   .row { display: flex; flex-wrap: wrap; align-items: center; gap: .6rem; margin-top: .8rem; }
   .row output, .row .note { color: var(--soft); font-size: .88rem; }
   pre, textarea {
     display: block; width: 100%; margin: 0; padding: .7rem .85rem; border: 1px solid var(--line); border-radius: 9px;
     background: var(--well); color: var(--ink); font-size: .84rem; line-height: 1.45;
   }
+  input {
+    flex: 1 1 8rem; min-width: 0; font: inherit; padding: .42rem .85rem; border: 1px solid var(--line); border-radius: 9px;
+    background: var(--well); color: var(--ink);
+  }
+  #socket { height: 9rem; margin-top: .8rem; }
+  #chat {
+    height: 12.2rem; margin: 0; padding: .5rem .85rem; overflow: auto; list-style: none; overflow-wrap: anywhere;
+    border: 1px solid var(--line); border-radius: 9px; background: var(--well); font-size: .92rem;
+  }
+  #chat b { color: var(--accent); margin-right: .5em; } #chat .mine b { color: var(--second); }
+  #chat time { float: right; color: var(--soft); font-size: .8rem; margin-left: .6em; }
   pre { height: 15.5rem; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere; }
   textarea { height: 5.2rem; resize: vertical; } #echoed { height: 5.2rem; margin-top: .8rem; }
   .bar { height: .75rem; border-radius: 1rem; background: var(--well); border: 1px solid var(--line); overflow: hidden; margin-top: 1.1rem; }
@@ -136,6 +149,28 @@ PAGE = rb"""<!doctype html>
       <pre id="echoed" tabindex="0" aria-live="polite"></pre>
     </section>
 
+    <section>
+      <h2>WebSocket echo</h2>
+      <p>One connection to <code>/socket</code>; each message comes back, and is timed.</p>
+      <form id="echo-form" class="row">
+        <input id="word" aria-label="message to echo" autocomplete="off" value="Hello, pronghorn">
+        <button id="say">Send</button>
+        <button id="burst" type="button" class="plain">Send 1,000</button>
+      </form>
+      <pre id="socket" tabindex="0" aria-live="polite"></pre>
+      <div class="row"><output id="socket-state">connecting</output></div>
+    </section>
+
+    <section>
+      <h2>Chat</h2>
+      <p>Everybody who has this page open: try it in a second tab. You are <strong id="me">nobody yet</strong>, <span id="here">0</span> here.</p>
+      <ol id="chat" tabindex="0" aria-live="polite"></ol>
+      <form id="chat-form" class="row">
+        <input id="line" aria-label="chat message" autocomplete="off" maxlength="500" placeholder="Say something">
+        <button id="tell">Say it</button>
+      </form>
+    </section>
+
     <section class="wide">
       <h2>Download</h2>
       <p>Ten mebibytes in blocks of 64 KiB; the application waits whenever you read slower than it writes.</p>
@@ -152,91 +187,7 @@ PAGE = rb"""<!doctype html>
 </main>
 
 <script>
-const $ = id => document.getElementById(id);
-const mebibytes = bytes => (bytes / 1048576).toFixed(1) + " MiB";
-const milliseconds = ms => ms.toFixed(ms < 10 ? 2 : 0) + " ms";
-const trips = [];
-let events = 0;
-
-function draw() {
-  const top = Math.max(...trips, 1) * 1.15, step = 600 / 59, right = (trips.length - 1) * step;
-  const points = trips.map((ms, i) => [i * step, 82 - 78 * ms / top]);
-  const line = points.map(([x, y], i) => (i ? "L" : "M") + x.toFixed(1) + " " + y.toFixed(1)).join("");
-  document.querySelector("#chart .line").setAttribute("d", line);
-  document.querySelector("#chart .area").setAttribute("d", line + `L${right.toFixed(1)} 84L0 84Z`);
-  const sorted = [...trips].sort((a, b) => a - b);
-  $("latency").textContent = `median ${milliseconds(sorted[sorted.length >> 1])}, last ${milliseconds(trips.at(-1))}`;
-}
-
-async function time() {
-  const begun = performance.now();
-  await (await fetch("/json", {cache: "no-store"})).arrayBuffer();
-  trips.push(performance.now() - begun);
-  if (trips.length > 60) trips.shift();
-  draw();
-}
-
-function uptime(seconds) {
-  const s = Math.floor(seconds), h = Math.floor(s / 3600), m = Math.floor(s / 60) % 60;
-  return h ? `${h} h ${m} min` : m ? `${m} min ${s % 60} s` : `${s} s`;
-}
-
-const source = new EventSource("/events");
-source.onopen = () => { $("link").className = "live"; $("link").innerHTML = "<span>connected</span>"; };
-source.onerror = () => { $("link").className = ""; $("link").innerHTML = "<span>reconnecting</span>"; };
-source.onmessage = ({data}) => {
-  const now = JSON.parse(data);
-  $("clock").firstChild.data = now.time.slice(11, 19);
-  $("requests").textContent = now.requests.toLocaleString("en");
-  $("streams").textContent = now.streams;
-  $("uptime").textContent = uptime(now.uptime);
-  $("events").textContent = ++events;
-  time().catch(() => {});
-};
-
-$("fetch").onclick = async () => {
-  const begun = performance.now();
-  const response = await fetch("/json");
-  const text = await response.text();
-  $("fetched").textContent = `${response.status}, ${text.length} bytes in ${milliseconds(performance.now() - begun)}`;
-  $("json").textContent = text;
-};
-
-async function post(body) {
-  const begun = performance.now(), response = await fetch("/echo", {method: "POST", body});
-  const parts = [], reader = response.body.getReader();
-  let size = 0;
-  for (let part; !(part = await reader.read()).done;) { size += part.value.length; parts.push(part.value); }
-  $("sent").textContent = `${size} bytes back, ${parts.length} piece${parts.length === 1 ? "" : "s"}, ${milliseconds(performance.now() - begun)}`;
-  return new Blob(parts);
-}
-$("send").onclick = async event => {
-  event.preventDefault();
-  $("echoed").textContent = await (await post($("text").value)).text();
-};
-$("large").onclick = async () => {
-  const back = await post(new Uint8Array(4 * 1048576).fill(112));
-  $("echoed").textContent = (await back.slice(0, 400).text()) + " ... " + mebibytes(back.size);
-};
-
-for (const button of document.querySelectorAll(".get")) button.onclick = async () => {
-  const buttons = document.querySelectorAll(".get");
-  buttons.forEach(b => b.disabled = true);
-  const begun = performance.now(), response = await fetch("/download?length=" + button.dataset.length);
-  const total = Number(response.headers.get("content-length")) || 10485760, reader = response.body.getReader();
-  let size = 0;
-  const show = () => {
-    const seconds = (performance.now() - begun) / 1000, percent = 100 * size / total;
-    $("progress").style.width = percent + "%";
-    $("progress").parentNode.setAttribute("aria-valuenow", percent.toFixed(0));
-    $("speed").textContent = mebibytes(size / seconds) + "/s";
-    $("received").textContent = `${mebibytes(size)} in ${milliseconds(seconds * 1000)}`;
-  };
-  for (let part; !(part = await reader.read()).done;) { size += part.value.length; show(); }
-  show();
-  buttons.forEach(b => b.disabled = false);
-};
-</script>
+""" + SCRIPT + b"""</script>
 </body>
 </html>
 """
