@@ -24,7 +24,7 @@ from .handshake cimport Opening
 from .head cimport Head
 from .service cimport Service
 from .session cimport Acceptor, Session
-from .wire cimport Wire
+from .websocket cimport WebSocket
 
 
 cdef enum Reading:
@@ -77,7 +77,7 @@ cdef class Http1(Acceptor):
     cdef bint closing           # to be closed when the gathered output is sent
     cdef size_t began           # where the current response begins in the gather buffer
     cdef Opening opening        # of the WebSocket that the current request asks for, or None
-    cdef Wire successor         # what the connection has become while it was being fed, or None
+    cdef WebSocket successor    # what the connection has become while it was being fed, or None
 
     cdef bint is_idle(self) noexcept
     cdef void push(self, const char* data, size_t length) noexcept

@@ -136,7 +136,9 @@ cdef class Http1(Acceptor):
         if self.successor is None:
             return False
         self.feeding = False
-        self.successor.feed(at, length, None)
+        self.uncork()
+        if length:
+            self.successor.begin_with(at, length)
         return True
 
     cdef void fed(self) noexcept:

@@ -61,6 +61,15 @@ cdef class WebSocket(Channel):
         if paused or early is not None or self.service.draining:
             self.edge.resume_soon()
 
+    cdef void begin_with(self, const char* data, size_t length) noexcept:
+        """Input that came in the same read as the handshake. It is taken in the next turn: the application has accepted
+        in its first step, and cannot be woken from within that."""
+        if self.waiting is None:
+            self.waiting = data[:length]
+        else:
+            self.waiting += data[:length]
+        self.edge.resume_soon()
+
     # Input.
 
     cdef void feed(self, const char* data, size_t length, bytes source) noexcept:
