@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ACCEPT", "CONNECT", "Echo", "Session", "begin", "echo", "each", "received"]
+__all__ = ["ACCEPT", "CONNECT", "Echo", "Session", "begin", "each", "echo", "received"]
 
 CONNECT = {"type": "websocket.connect"}
 ACCEPT = {"type": "websocket.accept"}

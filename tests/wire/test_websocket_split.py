@@ -10,7 +10,24 @@ import zlib
 from dataclasses import dataclass, field
 
 import pytest
-from frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Client, Frame, binary, close, frame, ping, pong, switched, text, upgrade
+from frames import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Client,
+    Frame,
+    binary,
+    close,
+    frame,
+    ping,
+    pong,
+    switched,
+    text,
+    upgrade,
+)
 from serving import Server
 from sessions import Echo
 

@@ -136,9 +136,7 @@ cdef class Http1(Acceptor):
         if self.successor is None:
             return False
         self.feeding = False
-        self.uncork()
-        if length:
-            self.successor.begin_with(at, length)
+        self.successor.begin_with(at, length)
         return True
 
     cdef void fed(self) noexcept:

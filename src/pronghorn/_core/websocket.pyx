@@ -62,13 +62,12 @@ cdef class WebSocket(Channel):
             self.edge.resume_soon()
 
     cdef void begin_with(self, const char* data, size_t length) noexcept:
-        """Input that came in the same read as the handshake. It is taken in the next turn: the application has accepted
-        in its first step, and cannot be woken from within that."""
-        if self.waiting is None:
-            self.waiting = data[:length]
-        else:
-            self.waiting += data[:length]
-        self.edge.resume_soon()
+        """The handshake is answered; what came in the same read is taken in the next turn: the application has accepted
+        in its first step, and cannot be woken as long as we are in that."""
+        self.uncork()
+        if length:
+            self.waiting = data[:length] if self.waiting is None else self.waiting + data[:length]
+            self.edge.resume_soon()
 
     # Input.
 
