@@ -74,6 +74,7 @@ cdef class WebSocket(Channel):
     cdef uint8_t state
     cdef uint8_t blocked
     cdef uint8_t taking         # we are inside take()
+    cdef uint8_t settled        # the application was woken before the close that stands there
     cdef uint8_t watched        # the deadline counts the message under way
     cdef uint8_t paused         # reading is paused
     cdef uint8_t closing        # to be closed when the gathered output is sent

@@ -111,6 +111,7 @@ cdef class WebSocket(Channel):
             # Nothing is corked now: the application may do anything, even write to another connection.
             if session.news():
                 session.wake(True)
+            self.settled = self.blocked == SETTLING     # once is enough: who waits may be a send()
             if self.failure is not None:
                 code, reason = self.failure
                 self.fail(code, reason)
@@ -177,12 +178,12 @@ cdef class WebSocket(Channel):
             if frame.opcode >= CLOSE:
                 if size < frame.length:
                     return NULL
-                if frame.opcode == CLOSE and self.session.news():
+                if frame.opcode == CLOSE and not self.settled and self.session.news():
                     self.blocked = SETTLING
                     return NULL
                 self.control(&frame, at + header)
                 return at + header + frame.length
-            if self.session.full():
+            if self.state == OPEN and self.session.full():
                 self.blocked = FULL
                 return NULL
             if frame.final and size >= frame.length and incoming is NULL and not frame.compressed \
@@ -201,6 +202,8 @@ cdef class WebSocket(Channel):
 
     cdef int whole(self, Frame* frame, const char* data) except -1:
         """A message in one frame that is here as a whole: the common case."""
+        if self.state != OPEN:
+            return 0                    # as in payload()
         if frame.opcode == TEXT:
             try:
                 item = text_of(data, frame.length, frame.key)
@@ -476,8 +479,8 @@ cdef class WebSocket(Channel):
         self.writable = writable
         if not writable:
             return
-        if payload is not None:
-            self.pong = None
+        self.pong = None
+        if payload is not None and self.state == OPEN:
             try:
                 self.write(PONG, False, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), None)
             except MemoryError:
