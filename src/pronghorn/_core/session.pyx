@@ -237,8 +237,8 @@ cdef class Session(Exchange):
 
     cdef int accept(self, dict message) except -1:
         cdef bytes chosen = None
+        cdef Acceptor below = <Acceptor> self.wire      # held: it may be given up before it returns
         subprotocol = message.get("subprotocol")
-        headers = message.get("headers") or ()
         if subprotocol is not None:
             if not isinstance(subprotocol, str):
                 raise MessageError(f"'websocket.accept': 'subprotocol' must be a str, not {type(subprotocol).__name__}")
@@ -246,11 +246,17 @@ cdef class Session(Exchange):
                 # RFC 6455 section 4.1: the client would have to fail the connection.
                 raise MessageError(f"'websocket.accept': the client did not offer the subprotocol {subprotocol!r}")
             chosen = subprotocol.encode("ascii")
-        headers = list(headers)
+        try:
+            headers = [(name, value) for name, value in message.get("headers") or ()]
+        except (TypeError, ValueError):
+            raise MessageError("'websocket.accept': 'headers' must be an iterable of pairs of name and value") from None
         for name, _ in headers:
-            if bytes(name).lower() in OURS:
+            if isinstance(name, bytes) and name.lower() in OURS:
                 raise MessageError(f"'websocket.accept': the header {name!r} is the server's to send")
-        self.wire = (<Acceptor> self.wire).accept(self, chosen, headers)
+        wire = below.accept(self, chosen, headers)
+        if self.code:
+            raise ClientDisconnected("the client has gone")     # when it was to be sent the answer
+        self.wire = wire
         self.phase = OPEN
         self.response = COMPLETE
         self.scope = None
@@ -311,7 +317,10 @@ cdef class Session(Exchange):
             raise MessageError(f"'websocket.close': 'code' must be one that may be sent (RFC 6455 section 7.4), not {code!r}")
         if not isinstance(reason, str):
             raise MessageError(f"'websocket.close': 'reason' must be a str, not {type(reason).__name__}")
-        text = reason.encode()
+        try:
+            text = reason.encode()
+        except UnicodeEncodeError as error:
+            raise MessageError(f"'websocket.close': 'reason' cannot be sent: {error}") from None
         if len(text) > REASON:
             raise MessageError(f"'websocket.close': 'reason' must have at most {REASON} bytes in UTF-8, not {len(text)}")
         self.close(code, text)
