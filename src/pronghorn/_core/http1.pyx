@@ -545,7 +545,7 @@ cdef class Http1(Acceptor):
             self.edge.send(mark, NULL, 0, None, NULL, 0)
         if self.feeding:
             self.successor = wire
-        wire.start(self.paused, None if self.feeding or self.ahead is NULL
+        wire.start(self.paused, self.half_closed, None if self.feeding or self.ahead is NULL
                    else self.ahead.bytes[self.ahead.start:self.ahead.end])
         return wire
 

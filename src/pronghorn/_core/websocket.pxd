@@ -79,7 +79,7 @@ cdef class WebSocket(Channel):
     cdef uint8_t paused         # reading is paused
     cdef uint8_t closing        # to be closed when the gathered output is sent
 
-    cdef void start(self, bint paused, bytes early) noexcept
+    cdef void start(self, bint paused, bint half_closed, bytes early) noexcept
     cdef void begin_with(self, const char* data, size_t length) noexcept
     cdef void take(self, const char* data, size_t length) noexcept
     cdef const char* parse(self, const char* at, const char* end) noexcept

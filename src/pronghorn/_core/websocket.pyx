@@ -52,13 +52,16 @@ cdef class WebSocket(Channel):
         self.forget()
         free(self.held)
 
-    cdef void start(self, bint paused, bytes early) noexcept:
-        """The handshake is done. paused: reading is. early: what has come since the handshake, or None."""
+    cdef void start(self, bint paused, bint half_closed, bytes early) noexcept:
+        """The handshake is done. paused: reading is. half_closed: the client has shut down its side, and could not even
+        answer a close. early: what has come since the handshake, or None."""
         self.paused = paused
         self.waiting = early
         self.next_ping = self.service.now + self.service.ticks.ws_ping
         self.watch()
-        if paused or early is not None or self.service.draining:
+        if half_closed:
+            self.edge.close()
+        elif paused or early is not None or self.service.draining:
             self.edge.resume_soon()
 
     cdef void begin_with(self, const char* data, size_t length) noexcept:
