@@ -4,18 +4,32 @@ Most requests finish without ever waiting, so making an `asyncio.Task` for each 
 the coroutine itself, while `asyncio.current_task()` is a `RequestTask`: an `asyncio.Task` that is allocated but not
 initialised. If the application waits, `Task.__init__` is called on that very object around a `Steps` coroutine, which
 first yields again what the application yielded. From then on it is an ordinary task; whoever looked at it before
-(time-outs, task groups, cancel scopes) holds the same object. See docs/architecture.md, "The lazy task".
+(time-outs, task groups, cancel scopes) holds the same object. If it waits for one of our own futures, as in receive(),
+not even that is needed: the call is parked, and goes on with another step of the drive. See docs/architecture.md, "The
+lazy task".
 """
 
+from .future cimport Sleeper, Wait
 
-cdef class Call:
+
+cdef class Call(Sleeper):
     """What the drive needs of its caller: one call of the application. The exchange implements it."""
-    cdef object task            # the task that runs the call once it waits; else None
+    cdef object task            # while it waits: the task that runs it, or a RequestTask that is not initialised
+    cdef object coroutine       # while it waits without a task: the application's
+    cdef object context         # and in which context it goes on
+    cdef Wait pending           # when this is done
 
     cdef void enter(self) noexcept                      # a step of a waiting application begins
     cdef void leave(self) noexcept                      # it has ended: the application waits again, or is done
     cdef void returned(self, object result) noexcept    # the application returned
     cdef void raised(self, object error) noexcept       # the application raised
+
+
+cdef extern from "Python.h":
+    ctypedef enum PySendResult:
+        PYGEN_RETURN
+        PYGEN_ERROR
+        PYGEN_NEXT
 
 
 cdef enum Mode:
@@ -57,6 +71,11 @@ cdef class Drive:
 
     cpdef refresh(self)
     cdef void start(self, Call call, object app, object scope, object receive, object send) noexcept
+    cdef void resume(self, Call call) noexcept
+    cdef int proceed(self, Call call) except -1
+    cdef int settle(self, Call call, object task, object context, object coroutine, PySendResult status,
+                    object outcome) except -1
+    cdef int unpark(self, Call call) except -1
     cdef int step(self, Call call, object app, object scope, object receive, object send) except -1
     cdef int spawn(self, Call call, object app, object scope, object receive, object send) except -1
     cdef int initialise(self, object task, Steps steps, object context, bint now) except -1

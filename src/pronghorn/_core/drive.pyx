@@ -45,10 +45,6 @@ cdef extern from *:
     PyObject* take_exception()
 
 cdef extern from "Python.h":
-    ctypedef enum PySendResult:
-        PYGEN_RETURN
-        PYGEN_ERROR
-        PYGEN_NEXT
     PySendResult PyIter_Send(PyObject* iterator, PyObject* argument, PyObject** result)
     PyObject* PyObject_Vectorcall(PyObject* function, PyObject** arguments, size_t count, PyObject* names)
     size_t PY_VECTORCALL_ARGUMENTS_OFFSET
@@ -142,7 +138,7 @@ class RequestTask(Task):
     touch missing parts is answered here, or makes the task real first.
     """
 
-    __slots__ = ("_drive", "_real", "_title")
+    __slots__ = ("_call", "_drive", "_real", "_title")
 
     def _realise(self):
         cdef Drive drive
@@ -152,6 +148,8 @@ class RequestTask(Task):
         if drive.running is self:
             drive.steps = Steps.__new__(Steps, drive.call, drive.coroutine)
             drive.initialise(self, drive.steps, drive.call_context, False)
+        elif self._call is not None:
+            drive.unpark(self._call)
         else:
             # Somebody kept the task of a request that has ended: real, and done one turn of the loop later.
             drive.initialise(self, Steps.__new__(Steps, None, None), None, False)
@@ -176,17 +174,21 @@ class RequestTask(Task):
     def get_coro(self):
         if self._real:
             return Task.get_coro(self)
+        if self._call is not None:
+            return (<Call> self._call).coroutine
         return (<Drive> self._drive).coroutine if (<Drive> self._drive).running is self else None
 
     def get_context(self):
         if self._real:
             return Task.get_context(self)
+        if self._call is not None:
+            return (<Call> self._call).context
         return (<Drive> self._drive).call_context if (<Drive> self._drive).running is self else None
 
     def done(self):
         if self._real:
             return Task.done(self)
-        return (<Drive> self._drive).running is not self
+        return (<Drive> self._drive).running is not self and self._call is None
 
     def cancel(self, msg=None):
         if not self._real and self.done():
@@ -394,6 +396,7 @@ cdef class Drive:
         if task is None:
             task = RequestTask.__new__(RequestTask)
             task._drive = self
+            task._call = None
             task._real = False
             task._title = None
         else:
@@ -418,22 +421,70 @@ cdef class Drive:
         outcome = steal(take_exception()) if status == PYGEN_ERROR else steal(result)
         PyContext_Exit(context)
         leave_task(self.loop, before)
-        steps = self.steps
         owned = self.coroutine
+        self.coroutine = None
+        return self.settle(call, task, context, owned, status, outcome)
+
+    cdef void resume(self, Call call) noexcept:
+        """What a parked call waits for is done: its next step."""
+        try:
+            if self.running is None:
+                self.proceed(call)
+            else:
+                self.unpark(call)
+        except BaseException as error:
+            call.task = None
+            call.raised(error)
+
+    cdef int proceed(self, Call call) except -1:
+        cdef PyObject* result = NULL
+        cdef PySendResult status
+        cdef object task = call.task
+        cdef object context = call.context
+        cdef object coroutine = call.coroutine
+        task._call = None
+        call.task = call.context = call.coroutine = call.pending = None
+        call.enter()
+        self.call = call
+        self.named = task._title is not None
+        self.running = task
+        self.call_context = context
+        self.coroutine = coroutine
+        before = enter_task(self.loop, task)
+        PyContext_Enter(context)
+        status = PyIter_Send(<PyObject*> coroutine, <PyObject*> None, &result)
+        outcome = steal(take_exception()) if status == PYGEN_ERROR else steal(result)
+        PyContext_Exit(context)
+        leave_task(self.loop, before)
+        self.coroutine = None
+        self.settle(call, task, context, coroutine, status, outcome)
+        call.leave()
+        return 0
+
+    cdef int settle(self, Call call, object task, object context, object coroutine, PySendResult status,
+                    object outcome) except -1:
+        """A step is over: the call has ended, is parked, or goes on in a task. The caller holds the task, too."""
+        cdef Steps steps = self.steps
         self.call = None
         self.running = None
         self.call_context = None
-        self.coroutine = None
         self.steps = None
-
         if status == PYGEN_NEXT:
             call.task = task
             if steps is not None:
-                steps.coroutine = owned
+                steps.coroutine = coroutine
                 steps.yielded = outcome
                 steps.progress = HOLDING
+            elif type(outcome) is Wait and (<Wait> outcome).sleeper is None:
+                call.coroutine = coroutine
+                call.context = context
+                call.pending = <Wait> outcome
+                call.pending.sleeper = call
+                task._call = call
+                if call.pending.finished:
+                    self.loop.call_soon(call.pending.awake)
             else:
-                steps = Steps.__new__(Steps, call, owned)
+                steps = Steps.__new__(Steps, call, coroutine)
                 steps.yielded = outcome
                 steps.progress = HOLDING
                 self.initialise(task, steps, context, True)
@@ -448,6 +499,17 @@ cdef class Drive:
         else:
             call.raised(outcome)
         return 0
+
+    cdef int unpark(self, Call call) except -1:
+        """Somebody wants to see a parked call's task: make it a real one, which waits for the same thing."""
+        cdef Steps steps = Steps.__new__(Steps, call, call.coroutine)
+        cdef object context = call.context
+        steps.yielded = call.pending
+        steps.progress = HOLDING
+        call.pending.sleeper = None
+        call.task._call = None
+        call.context = call.coroutine = call.pending = None
+        return self.initialise(call.task, steps, context, False)
 
     cdef int initialise(self, object task, Steps steps, object context, bint now) except -1:
         """Make `task` a real one around `steps`; with `now` its first step runs at once where that can be had."""

@@ -11,7 +11,7 @@ An exchange outlives its connection when the application works on after the resp
 application has kept nothing of it.
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint8_t
 
 from .drive cimport Call, Drive
 from .future cimport Wait
@@ -53,7 +53,7 @@ cdef class Application:
     cdef readonly size_t limit          # 0: none
     cdef readonly size_t total          # responses completed
     cdef readonly size_t active         # calls of the application that have not ended
-    cdef readonly set waiting           # the exchanges among them whose application has waited
+    cdef Exchange first                 # those among them that have waited: a list
     cdef list pool                      # exchanges to use again
     cdef bint cancelling                # the server cancels what still runs
     cdef str root_path
@@ -62,6 +62,7 @@ cdef class Application:
     cdef Exchange begin(self, Responder wire, dict template, object client, object method, object path, object raw_path,
                         object query, list headers, bint old, bint bodiless)
     cdef int count(self) except -1
+    cdef list waiting(self)
     cdef dict scope(self, dict template, object client, object path, object raw_path, object query, list headers)
 
 
@@ -75,13 +76,15 @@ cdef class Exchange(Call):
     cdef object send_call
     cdef Receive spare          # the awaitable of the last receive()
 
-    cdef Request request
-    cdef Response response
-    cdef bint bodiless          # HEAD: the response has no body
-    cdef bint gone              # tell the application http.disconnect
-    cdef bint stopping          # the server stops: a stream without end gets ClientDisconnected from send(), too
-    cdef bint ended             # the application has returned or raised
-    cdef bint waits             # it has waited, and is in Application.waiting
+    cdef uint8_t request        # Request
+    cdef uint8_t response       # Response
+    cdef uint8_t bodiless       # HEAD: the response has no body
+    cdef uint8_t gone           # tell the application http.disconnect
+    cdef uint8_t stopping       # the server stops: a stream without end gets ClientDisconnected from send(), too
+    cdef uint8_t ended          # the application has returned or raised
+    cdef uint8_t waits          # it has waited, and is in the application's list
+    cdef Exchange previous
+    cdef Exchange next
     cdef int64_t length         # bytes that content-length still promises, -1 without one
 
     cdef bytes body             # what has arrived of the body, or None

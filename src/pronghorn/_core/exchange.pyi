@@ -15,7 +15,6 @@ class Application:
     limit: int
     total: int
     active: int
-    waiting: set[Exchange]
     def __init__(
         self,
         app: Any,

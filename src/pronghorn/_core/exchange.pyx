@@ -80,7 +80,6 @@ cdef class Application:
         self.error = error
         self.on_limit = on_limit
         self.limit = limit
-        self.waiting = set()
         self.pool = []
 
     cpdef dict template(self, object server, str scheme):
@@ -151,10 +150,19 @@ cdef class Application:
             self.on_limit()
         return 0
 
+    cdef list waiting(self):
+        """The exchanges whose application has waited and not ended."""
+        cdef Exchange exchange = self.first
+        cdef list found = []
+        while exchange is not None:
+            found.append(exchange)
+            exchange = exchange.next
+        return found
+
     def disconnect(self):
         """Tell every application that still runs that its client is to be thought of as gone: those that listen by
         http.disconnect, those that only send by the next send() that is not the last."""
-        for exchange in list(self.waiting):
+        for exchange in self.waiting():
             (<Exchange> exchange).stopping = True
             (<Exchange> exchange).disconnect()
 
@@ -162,7 +170,7 @@ cdef class Application:
         """Cancel what still runs; returns how many."""
         self.cancelling = True
         cancelled = 0
-        for exchange in list(self.waiting):
+        for exchange in self.waiting():
             task = (<Exchange> exchange).task
             if task is not None:
                 task.cancel(message)
@@ -208,7 +216,10 @@ cdef class Exchange(Call):
         self.application.drive.start(self, self.application.app, self.scope, self.receive_call, self.send_call)
         if not self.ended:
             self.waits = True
-            self.application.waiting.add(self)
+            self.next = self.application.first
+            if self.next is not None:
+                self.next.previous = self
+            self.application.first = self
         elif self.wire is None:
             self.recycle(1)
 
@@ -238,6 +249,9 @@ cdef class Exchange(Call):
             (<Wait> waiters).complete(now)
 
     # From the drive.
+
+    cdef void awake(self) noexcept:
+        self.application.drive.resume(self)
 
     cdef void enter(self) noexcept:
         if self.wire is not None:
@@ -293,7 +307,13 @@ cdef class Exchange(Call):
         self.application.active -= 1
         if self.waits:
             self.waits = False
-            self.application.waiting.discard(self)
+            if self.previous is None:
+                self.application.first = self.next
+            else:
+                self.previous.next = self.next
+            if self.next is not None:
+                self.next.previous = self.previous
+            self.previous = self.next = None
 
     cdef void recycle(self, Py_ssize_t references) noexcept:
         """Serve again, if the application kept nothing: neither callable, nor what receive() or send() returned.

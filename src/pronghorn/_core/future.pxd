@@ -1,19 +1,27 @@
-"""What a call of the application waits for: a future that can let its task go on at once.
+"""What a call of the application waits for: a future that can let it go on at once.
 
 An asyncio future has its callbacks called in the next turn of the loop. Input that has just been read can be handed to
-the application in the same turn, provided that nothing else is running: that saves a turn for every message.
+the application in the same turn, provided that nothing else is running: that saves a turn for every message. And a call
+that waits for nothing else needs no task of asyncio's: it is a Sleeper, which is told.
 """
+
+from libc.stdint cimport uint8_t
+
+
+cdef class Sleeper:
+    """What a Wait needs of who waits for it without a task. The drive's Call is one."""
+
+    cdef void awake(self) noexcept
 
 
 cdef class Wait:
     """As much of an `asyncio.Future` without a value as tasks, `asyncio.wait` and `shield` use."""
     cdef object loop
-    cdef object callback        # of the one who waits: called with this object
-    cdef object context         # in which it is called
-    cdef list others            # of (callback, context), or None
+    cdef Sleeper sleeper        # or None
+    cdef list callbacks         # of (callback, context), or None
     cdef object message         # of the cancellation
-    cdef bint finished
-    cdef bint dropped           # cancelled
+    cdef uint8_t finished
+    cdef uint8_t dropped        # cancelled
     cdef public bint _asyncio_future_blocking
 
     cdef void complete(self, bint now) noexcept

@@ -30,26 +30,42 @@ def raise_again(error):
     raise error
 
 
+cdef class Sleeper:
+
+    cdef void awake(self) noexcept:
+        pass
+
+
 cdef class Wait:
 
     def __cinit__(self, loop):
         self.loop = loop
 
     cdef void complete(self, bint now) noexcept:
-        """It is done. now: let the waiting task go on before this returns, unless another one is running; the caller
-        must be at a point where the application may do anything."""
-        cdef list others = self.others
-        callback = self.callback
-        context = self.context
+        """It is done. now: let who waits go on before this returns, unless a task is running; the caller must be at a
+        point where the application may do anything."""
+        cdef Sleeper sleeper = self.sleeper
+        cdef list callbacks = self.callbacks
         if self.finished:
             return
         self.finished = True
-        self.callback = self.context = self.others = None
-        if callback is not None:
-            self.call(callback, context, now)
-        if others is not None:
-            for callback, context in others:
-                self.call(callback, context, False)
+        self.callbacks = None
+        if sleeper is not None:
+            if now and not busy(self.loop):
+                self.sleeper = None
+                sleeper.awake()
+            else:
+                self.loop.call_soon(self.awake)
+        if callbacks is not None:
+            for callback, context in callbacks:
+                self.call(callback, context, now)
+
+    def awake(self):
+        """From the loop: the sleeper's turn, if it still is one."""
+        cdef Sleeper sleeper = self.sleeper
+        self.sleeper = None
+        if sleeper is not None:
+            sleeper.awake()
 
     cdef void call(self, object callback, object context, bint now) noexcept:
         cdef bint entered = False
@@ -99,20 +115,15 @@ cdef class Wait:
             context = contextvars.copy_context()
         if self.finished:
             self.call(fn, context, False)
-        elif self.callback is None:
-            self.callback = fn
-            self.context = context
+        elif self.callbacks is None:
+            self.callbacks = [(fn, context)]
         else:
-            if self.others is None:
-                self.others = []
-            self.others.append((fn, context))
+            self.callbacks.append((fn, context))
 
     def remove_done_callback(self, fn, /):
-        cdef list kept = [entry for entry in [(self.callback, self.context), *(self.others or ())]
-                          if entry[0] is not None and entry[0] != fn]
-        removed = (self.callback is not None) + len(self.others or ()) - len(kept)
-        self.callback, self.context = kept.pop(0) if kept else (None, None)
-        self.others = kept or None
+        cdef list kept = [entry for entry in self.callbacks or () if entry[0] != fn]
+        removed = len(self.callbacks or ()) - len(kept)
+        self.callbacks = kept or None
         return removed
 
     def finish(self, bint now=False):

@@ -37,4 +37,4 @@ cdef class Fields:
 
     cdef object pair(self, const char* line, uint32_t name_length, uint32_t value, uint32_t value_length, Field* field)
     cdef object new_pair(self, const char* line, uint32_t name_length, uint32_t value, uint32_t value_length,
-                         Entry* entry, uint64_t hash, Field* field)
+                         uint64_t hash, Field* field)

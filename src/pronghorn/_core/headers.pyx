@@ -52,12 +52,17 @@ cdef inline uint64_t word_at(const char* text) noexcept nogil:
 
 cdef inline uint64_t hash_of(const char* line, uint32_t length) noexcept nogil:
     """A hash of the line's length, beginning, middle and end (`length` is at least 8). Lines that agree in all of them
-    share a place in the table, and take it from each other: that is all a collision can do."""
+    share two places in the table, and take them from each other: that is all a collision can do."""
     cdef uint64_t hash = length
     hash = (hash ^ word_at(line)) * <uint64_t> 0x9E3779B97F4A7C15
     hash = (hash ^ (hash >> 29) ^ word_at(line + (length >> 1) - 4)) * <uint64_t> 0x9E3779B97F4A7C15
     hash = (hash ^ (hash >> 29) ^ word_at(line + length - 8)) * <uint64_t> 0x9E3779B97F4A7C15
     return hash ^ (hash >> 32)
+
+
+cdef inline bint holds(Entry* entry, uint64_t hash, const char* line, uint32_t length) noexcept nogil:
+    return entry.hash == hash and entry.length == length and entry.pair is not NULL \
+        and memcmp(entry.line, line, length) == 0
 
 
 cdef class Fields:
@@ -89,19 +94,23 @@ cdef class Fields:
         cdef uint64_t hash
         cdef Entry* entry
         if length < 8 or length > LONGEST_LINE:
-            return self.new_pair(line, name_length, value, value_length, NULL, 0, field)
+            return self.new_pair(line, name_length, value, value_length, 0, field)
         hash = hash_of(line, length)
         entry = &self.entries[hash & (ENTRIES - 1)]
-        if entry.hash == hash and entry.length == length and entry.pair is not NULL \
-                and memcmp(entry.line, line, length) == 0:
-            field[0] = <Field> entry.field
-            return <object> entry.pair
-        return self.new_pair(line, name_length, value, value_length, entry, hash, field)
+        if not holds(entry, hash, line, length):
+            entry = &self.entries[(hash & (ENTRIES - 1)) ^ 1]
+            if not holds(entry, hash, line, length):
+                return self.new_pair(line, name_length, value, value_length, hash, field)
+        field[0] = <Field> entry.field
+        return <object> entry.pair
 
     cdef object new_pair(self, const char* line, uint32_t name_length, uint32_t value, uint32_t value_length,
-                         Entry* entry, uint64_t hash, Field* field):
+                         uint64_t hash, Field* field):
+        """hash: 0 for a line that is not to be kept."""
         cdef bytes name = line[:name_length].lower()
         cdef PyObject* known = <PyObject*> PyDict_GetItem(self.names, name)
+        cdef Entry* entry
+        cdef Entry* second
         cdef char* copy
         if known is not NULL:
             name = <bytes> known
@@ -112,13 +121,17 @@ cdef class Fields:
                 field[0] = UNDERSCORED
             elif is_secret(name):
                 field[0] = PRIVATE
-        if entry is not NULL and field[0] != PRIVATE and not is_secret(name):
+        if hash and field[0] != PRIVATE and not is_secret(name):
             copy = <char*> malloc(value + value_length)
             if copy is NULL:
                 raise MemoryError()
             memcpy(copy, line, value + value_length)
-            free(entry.line)
-            Py_XDECREF(entry.pair)
+            # The one that was here goes next door, and the one that was there goes away: two lines can share a place.
+            entry = &self.entries[hash & (ENTRIES - 1)]
+            second = &self.entries[(hash & (ENTRIES - 1)) ^ 1]
+            free(second.line)
+            Py_XDECREF(second.pair)
+            second[0] = entry[0]
             Py_INCREF(pair)
             entry.pair = <PyObject*> pair
             entry.line = copy

@@ -8,7 +8,7 @@ While it is ASKED or DENIED it is an exchange with an HTTP response, and the wir
 on the wire is a Channel.
 """
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from .exchange cimport Application, Exchange, Responder
 from .wire cimport Wire
@@ -37,16 +37,15 @@ cdef class Acceptor(Responder):
 
 
 cdef class Session(Exchange):
-    cdef readonly list subprotocols
     cdef list queue             # messages that have arrived, each a str or bytes
-    cdef size_t taken           # how many of them the application has
+    cdef uint32_t taken         # how many of them the application has
     cdef size_t queued          # bytes of the others
-    cdef size_t most            # messages in the queue
-    cdef Phase phase
-    cdef int code               # of the websocket.disconnect; 0: not yet
-    cdef object reason
-    cdef bint asked             # websocket.connect was received
-    cdef bint told              # websocket.disconnect was received
+    cdef uint32_t most          # messages in the queue
+    cdef object reason          # of the websocket.disconnect
+    cdef uint16_t code          # of it; 0: not yet
+    cdef uint8_t phase          # Phase
+    cdef uint8_t asked          # websocket.connect was received
+    cdef uint8_t told           # websocket.disconnect was received
 
     # From the wire.
     cdef int put(self, object item, size_t size) except -1
@@ -65,4 +64,4 @@ cdef class Session(Exchange):
 
 
 cdef Session open_session(Application application, Acceptor wire, dict template, object client, object path,
-                          object raw_path, object query, list headers, list subprotocols, size_t most)
+                          object raw_path, object query, list headers, list subprotocols, uint32_t most)

@@ -25,6 +25,8 @@ cdef enum:
     INTERNAL_ERROR = 1011
     SERVICE_RESTART = 1012
 
+cdef dict NOTHING = {}          # what scopes have for an extension about which there is nothing more to say
+
 # What the handshake itself says (RFC 6455 section 4.2.2), or HTTP of a response without a body.
 cdef frozenset OURS = frozenset([
     b"upgrade", b"connection", b"transfer-encoding", b"sec-websocket-accept", b"sec-websocket-extensions",
@@ -51,7 +53,7 @@ cdef class Acceptor(Responder):
 
 
 cdef Session open_session(Application application, Acceptor wire, dict template, object client, object path,
-                          object raw_path, object query, list headers, list subprotocols, size_t most):
+                          object raw_path, object query, list headers, list subprotocols, uint32_t most):
     """A session for a request that asks for a WebSocket. template: the scope of the listener's HTTP requests. most:
     messages that may wait for the application."""
     cdef Session session = Session.__new__(Session, application)
@@ -60,8 +62,7 @@ cdef Session open_session(Application application, Acceptor wire, dict template,
     PyDict_SetItem(scope, "type", "websocket")
     PyDict_SetItem(scope, "scheme", "wss" if scope["scheme"] == "https" else "ws")
     PyDict_SetItem(scope, "subprotocols", subprotocols)
-    PyDict_SetItem(scope, "extensions", {"websocket.http.response": {}})
-    session.subprotocols = subprotocols
+    PyDict_SetItem(scope, "extensions", {"websocket.http.response": NOTHING})
     session.scope = scope
     session.wire = wire
     session.request = ARRIVED
@@ -242,7 +243,7 @@ cdef class Session(Exchange):
         if subprotocol is not None:
             if not isinstance(subprotocol, str):
                 raise MessageError(f"'websocket.accept': 'subprotocol' must be a str, not {type(subprotocol).__name__}")
-            if subprotocol not in self.subprotocols:
+            if subprotocol not in self.scope.get("subprotocols", ()):
                 # RFC 6455 section 4.1: the client would have to fail the connection.
                 raise MessageError(f"'websocket.accept': the client did not offer the subprotocol {subprotocol!r}")
             chosen = subprotocol.encode("ascii")
