@@ -48,7 +48,7 @@ cdef class Session(Exchange):
     cdef uint8_t told           # websocket.disconnect was received
 
     # From the wire.
-    cdef int put(self, object item, size_t size) except -1
+    cdef int put(self, object item) except -1
     cdef bint full(self) noexcept
     cdef bint news(self) noexcept               # there is something for receive()
     cdef void over(self, int code, object reason) noexcept

@@ -7,6 +7,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_SetItem
 from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
+from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_KIND
 
 from .exchange cimport ARRIVED, AWAITED, COMPLETE, LOST, STARTED
 from .frames cimport legal_close
@@ -75,18 +76,25 @@ cdef Session open_session(Application application, Acceptor wire, dict template,
     return session
 
 
+cdef size_t memory_of(object item) noexcept:
+    """Bytes that the content of a message takes."""
+    if type(item) is str:
+        return PyUnicode_GET_LENGTH(item) * PyUnicode_KIND(item)
+    return PyBytes_GET_SIZE(item)
+
+
 cdef class Session(Exchange):
 
     # From the wire.
 
-    cdef int put(self, object item, size_t size) except -1:
+    cdef int put(self, object item) except -1:
         """A message has arrived."""
         if self.ended:
             return 0
         if self.queue is None:
             self.queue = []
         self.queue.append(item)
-        self.queued += size
+        self.queued += memory_of(item)
         return 0
 
     cdef bint full(self) noexcept:
@@ -179,7 +187,7 @@ cdef class Session(Exchange):
         else:
             self.queue[self.taken] = None
             self.taken += 1
-            self.queued -= len(item)
+            self.queued -= memory_of(item)
         if was_full and self.wire is not None and not self.full():
             (<Channel> self.wire).message_taken()
         if type(item) is str:

@@ -215,7 +215,7 @@ cdef class WebSocket(Channel):
                 return 0
         else:
             item = bytes_of(data, frame.length, frame.key)
-        return self.session.put(item, frame.length)
+        return self.session.put(item)
 
     cdef int begin_frame(self, Frame* frame) except -1:
         """The header of a data frame is here: RFC 6455 section 5.4, and the limits."""
@@ -339,7 +339,7 @@ cdef class WebSocket(Channel):
                 _PyBytes_Resize(&incoming.content, size)
             item = <object> incoming.content
         self.forget()
-        return 0 if item is None else self.session.put(item, size)
+        return 0 if item is None else self.session.put(item)
 
     cdef void forget(self) noexcept:
         if self.incoming is not NULL:
