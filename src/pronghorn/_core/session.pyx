@@ -26,8 +26,6 @@ cdef enum:
     INTERNAL_ERROR = 1011
     SERVICE_RESTART = 1012
 
-cdef dict NOTHING = {}          # what scopes have for an extension about which there is nothing more to say
-
 # What the handshake itself says (RFC 6455 section 4.2.2), or HTTP of a response without a body.
 cdef frozenset OURS = frozenset([
     b"upgrade", b"connection", b"transfer-encoding", b"sec-websocket-accept", b"sec-websocket-extensions",
@@ -63,7 +61,7 @@ cdef Session open_session(Application application, Acceptor wire, dict template,
     PyDict_SetItem(scope, "type", "websocket")
     PyDict_SetItem(scope, "scheme", "wss" if scope["scheme"] == "https" else "ws")
     PyDict_SetItem(scope, "subprotocols", subprotocols)
-    PyDict_SetItem(scope, "extensions", {"websocket.http.response": NOTHING})
+    PyDict_SetItem(scope, "extensions", {"websocket.http.response": {}})
     session.scope = scope
     session.wire = wire
     session.request = ARRIVED
