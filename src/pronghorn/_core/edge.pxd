@@ -12,6 +12,21 @@ from .service cimport Service
 from .wire cimport Edge, Wire
 
 
+cdef extern from *:
+    """
+    #include <sys/socket.h>
+    static void reset_on_close(int fd)
+    {
+        struct linger option = {1, 0};
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &option, sizeof option);
+    }
+    """
+    void reset_on_close(int fd) nogil
+
+cdef enum:
+    READ_BUFFER = 262144        # one read takes what a fast client has sent meanwhile
+
+
 cdef class Window:
     """Memory that a transport may read into: exports `length` bytes at `start`."""
     cdef char* start
@@ -49,6 +64,7 @@ cdef class Connection(Edge):
     cdef Wire wire
     cdef object peer            # the scope's `client`
     cdef bint peer_known        # once it was asked for
+    cdef bint told              # the wire knows that the connection is gone
     cdef Connection previous    # in the owner's list
     cdef Connection next
     cdef uint32_t due           # tick of the deadline; 0: none
@@ -60,7 +76,12 @@ cdef class Connection(Edge):
     cdef uint32_t stalled       # tick of the last progress in writing
     cdef size_t backlog_size    # then
 
+    cdef void opened(self) noexcept
+    cdef void lose(self) noexcept
+    cdef void gone(self) noexcept
     cdef void queue(self, const char* data, size_t length) noexcept
+    cdef void queue_rest(self, object owner, size_t done) noexcept
+    cdef size_t waiting(self) noexcept
     cdef void note_backlog(self) noexcept
     cdef void watch_backlog(self) noexcept
     cdef void broken(self, object error) noexcept

@@ -25,19 +25,6 @@ cdef extern from "<sys/socket.h>" nogil:
     int MSG_NOSIGNAL
     int MSG_DONTWAIT
 
-cdef extern from *:
-    """
-    static void reset_on_close(int fd)
-    {
-        struct linger option = {1, 0};
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &option, sizeof option);
-    }
-    """
-    void reset_on_close(int fd) nogil
-
-cdef enum:
-    READ_BUFFER = 262144        # one read takes what a fast client has sent meanwhile
-
 TICK = 0.5                      # seconds between two sweeps: how exact time-outs are
 
 
@@ -227,22 +214,13 @@ cdef class Connection(Edge):
     def connection_made(self, transport):
         cdef Connections owner = self.owner
         self.transport = transport
-        owner.service.open += 1
-        owner.link(self)
-        self.linked = True
-        if owner.timer is None:
-            # Nobody was here: the date may be an old one.
-            owner.service.defaults.refresh()
-            owner.timer = owner.loop.call_later(TICK, owner.sweep)
         if transport.get_extra_info("sslcontext") is None:
             sock = transport.get_extra_info("socket")
             if sock is not None:
                 self.fd = sock.fileno()
         if owner.write_high_water:
             transport.set_write_buffer_limits(owner.write_high_water)
-        self.deadline(owner.service.ticks.first_byte)
-        if owner.limit and owner.service.open > owner.limit and not owner.drop_idle():
-            transport.abort()
+        self.opened()
 
     def data_received(self, bytes data):
         cdef Wire wire = self.wire      # held: it may be switched meanwhile
@@ -252,12 +230,35 @@ cdef class Connection(Edge):
         return self.wire.eof()
 
     def connection_lost(self, error):
+        self.gone()
+
+    cdef void opened(self) noexcept:
+        """The connection is there, and can be told to close."""
+        cdef Connections owner = self.owner
+        owner.service.open += 1
+        owner.link(self)
+        self.linked = True
+        if owner.timer is None:
+            # Nobody was here: the date may be an old one.
+            owner.service.defaults.refresh()
+            owner.timer = owner.loop.call_later(TICK, owner.sweep)
+        self.deadline(owner.service.ticks.first_byte)
+        if owner.limit and owner.service.open > owner.limit and not owner.drop_idle():
+            self.close()
+
+    cdef void lose(self) noexcept:
+        if not self.told:
+            self.told = True
+            self.wire.lost()
+
+    cdef void gone(self) noexcept:
+        """The connection is closed. Never from within the wire, which is freed here."""
         cdef Connections owner = self.owner
         self.fd = -1
         self.due = 0
         self.backlog = False
         self.ended = True
-        self.wire.lost()
+        self.lose()
         self.wire = None            # it holds us, too
         self.transport = None
         if self.linked:
@@ -312,7 +313,7 @@ cdef class Connection(Edge):
                 if errno != EINTR:
                     # Broken pipe, reset: the application is told before the loop gets to tell us.
                     self.abort()
-                    self.wire.lost()
+                    self.lose()
                     return 0
             done = <size_t> sent
             if done == head_length + length + tail_length:
@@ -326,11 +327,7 @@ cdef class Connection(Edge):
             done -= head_length
         if length:
             if done < length:
-                try:
-                    self.transport.write(owner if done == 0 else memoryview(owner)[done:])
-                    self.note_backlog()
-                except BaseException as error:
-                    self.broken(error)
+                self.queue_rest(owner, done)
                 done = 0
             else:
                 done -= length
@@ -346,9 +343,21 @@ cdef class Connection(Edge):
         except BaseException as error:
             self.broken(error)
 
+    cdef void queue_rest(self, object owner, size_t done) noexcept:
+        """The same for what stands in a bytes object behind the first `done`."""
+        try:
+            self.transport.write(owner if done == 0 else memoryview(owner)[done:])
+            self.note_backlog()
+        except BaseException as error:
+            self.broken(error)
+
+    cdef size_t waiting(self) noexcept:
+        """Bytes that the transport holds."""
+        return self.transport.get_write_buffer_size()
+
     cdef void note_backlog(self) noexcept:
         """Until the transport's buffer is empty again, everything has to go through it, in order."""
-        cdef size_t size = self.transport.get_write_buffer_size()
+        cdef size_t size = self.waiting()
         if size and not self.backlog:
             self.backlog = True
             self.backlog_size = size
@@ -358,7 +367,7 @@ cdef class Connection(Edge):
 
     cdef void watch_backlog(self) noexcept:
         """Called by the sweep: a client that takes nothing for too long is dropped."""
-        cdef size_t size = self.transport.get_write_buffer_size()
+        cdef size_t size = self.waiting()
         if size == 0:
             self.backlog = False
         elif size != self.backlog_size:
@@ -371,7 +380,7 @@ cdef class Connection(Edge):
         """The transport did not do as it was told: nothing more can be said to this client."""
         self.owner.application.error.debug("connection broken: %r", error)
         self.abort()
-        self.wire.lost()
+        self.lose()
 
     cdef void send_soon(self) noexcept:
         cdef Connections owner = self.owner
