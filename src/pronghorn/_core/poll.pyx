@@ -1,0 +1,322 @@
+# cython: binding=False
+# The epoll set of an event loop. See poll.pxd.
+
+import os
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.ref cimport Py_INCREF, Py_XDECREF
+from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EPERM, EPROTO, errno
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset, strcmp, strcpy
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <sys/socket.h>
+    #include <netinet/in.h>
+    #include <arpa/inet.h>
+    #include <unistd.h>
+    #ifdef __linux__
+    #include <netinet/tcp.h>
+    enum { AVAILABLE = 1 };
+    #else
+    enum { AVAILABLE = 0, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLL_CLOEXEC, SOCK_NONBLOCK, SOCK_CLOEXEC };
+    static int epoll_create1(int flags) { errno = ENOSYS; return -1; }
+    static int epoll_ctl(int set, int operation, int fd, struct epoll_event *event) { errno = ENOSYS; return -1; }
+    static int epoll_wait(int set, struct epoll_event *events, int count, int wait) { errno = ENOSYS; return -1; }
+    static int accept4(int fd, void *address, socklen_t *length, int flags) { errno = ENOSYS; return -1; }
+    #endif
+
+    /* Accepted sockets inherit it; a unix socket does not have it. */
+    static void no_delay(int fd)
+    {
+        int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+
+    /* Accept a connection. Its peer as text and port; port -1: none, as on a unix socket. */
+    static int accept_peer(int fd, char *host, int room, int *port)
+    {
+        union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; struct sockaddr_storage all; } peer;
+        socklen_t length = sizeof peer;
+        int accepted = accept4(fd, &peer.any, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        *port = -1;
+        if (accepted < 0)
+            return accepted;
+        if (peer.any.sa_family == AF_INET && inet_ntop(AF_INET, &peer.v4.sin_addr, host, room))
+            *port = ntohs(peer.v4.sin_port);
+        else if (peer.any.sa_family == AF_INET6 && inet_ntop(AF_INET6, &peer.v6.sin6_addr, host, room))
+            *port = ntohs(peer.v6.sin6_port);
+        return accepted;
+    }
+    """
+    int AVAILABLE
+    int EPOLL_CTL_ADD
+    int EPOLL_CTL_DEL
+    int EPOLL_CTL_MOD
+    int EPOLL_CLOEXEC
+    int epoll_create1(int flags) nogil
+    int epoll_ctl(int set, int operation, int fd, epoll_event* event) nogil
+    int epoll_wait(int set, epoll_event* events, int count, int wait) nogil
+    void no_delay(int fd) nogil
+    int accept_peer(int fd, char* host, int room, int* port) nogil
+    int c_close "close" (int fd) nogil
+
+cdef extern from "<sys/socket.h>" nogil:
+    struct iovec:
+        void* iov_base
+        size_t iov_len
+    struct msghdr:
+        iovec* msg_iov
+        size_t msg_iovlen
+    ssize_t sendmsg(int fd, const msghdr* message, int flags)
+    int MSG_NOSIGNAL
+    int MSG_DONTWAIT
+
+cdef enum:
+    PARTS = 32                  # pieces sent by one system call
+    ACCEPTS = 32                # connections accepted at once: other processes may listen on the same socket
+
+PAUSE = 1.0                     # seconds until a process without free descriptors tries again to accept
+
+available = bool(AVAILABLE)
+
+
+cdef class Poll:
+
+    def __cinit__(self):
+        self.fd = -1
+
+    def __init__(self, loop):
+        self.loop = loop
+        self.acceptors = set()
+
+    def __dealloc__(self):
+        # Only the descriptor: after a fork the set is the other process's, too.
+        if self.fd >= 0:
+            c_close(self.fd)
+
+    cdef int watch(self, Watch* watch, uint32_t events) except -1:
+        cdef epoll_event event
+        if self.fd < 0:
+            self.fd = epoll_create1(EPOLL_CLOEXEC)
+            if self.fd < 0:
+                raise OSError(errno, os.strerror(errno))
+            self.loop.add_reader(self.fd, self.ready)
+        event.events = events
+        event.data.ptr = watch
+        if epoll_ctl(self.fd, EPOLL_CTL_ADD, watch.fd, &event) < 0:
+            error = OSError(errno, os.strerror(errno))
+            if self.watches == 0:
+                self.drop_set()
+            raise error
+        watch.events = events
+        watch.watched = True
+        self.watches += 1
+        return 0
+
+    cdef void change(self, Watch* watch, uint32_t events) noexcept:
+        cdef epoll_event event
+        if watch.watched and events != watch.events:
+            watch.events = event.events = events
+            event.data.ptr = watch
+            epoll_ctl(self.fd, EPOLL_CTL_MOD, watch.fd, &event)
+
+    cdef void forget(self, Watch* watch) noexcept:
+        cdef epoll_event event
+        cdef int i
+        if not watch.watched:
+            return
+        watch.watched = False
+        # Closing would do only while nobody else, such as a child process, has the descriptor open.
+        epoll_ctl(self.fd, EPOLL_CTL_DEL, watch.fd, &event)
+        for i in range(self.at, self.count):
+            if self.batch[i].data.ptr == watch:
+                self.batch[i].data.ptr = NULL
+        self.watches -= 1
+        if self.watches == 0:
+            self.drop_set()
+
+    cdef void drop_set(self) noexcept:
+        self.loop.remove_reader(self.fd)
+        c_close(self.fd)
+        self.fd = -1
+
+    def ready(self):
+        """From the loop: something in the set is ready."""
+        cdef Watch* watch
+        cdef uint32_t events
+        if self.fd < 0 or self.count:
+            return
+        self.count = max(epoll_wait(self.fd, self.batch, BATCH, 0), 0)
+        self.at = 0
+        while self.at < self.count:
+            watch = <Watch*> self.batch[self.at].data.ptr
+            events = self.batch[self.at].events
+            self.at += 1
+            if watch is not NULL:
+                watch.ready(watch.subject, events)
+        self.count = 0
+        self.settle()
+
+    cdef void settle(self) noexcept:
+        pass
+
+
+cdef int enqueue(Queue** place, Piece* piece, const char* data, size_t length) except -1:
+    cdef Queue* queue = place[0]
+    if queue is NULL:
+        queue = place[0] = <Queue*> calloc(1, sizeof(Queue))
+        if queue is NULL:
+            free(piece)
+            raise MemoryError()
+    piece.data = data
+    piece.length = length
+    piece.next = NULL
+    if queue.first is NULL:
+        queue.first = piece
+    else:
+        queue.last.next = piece
+    queue.last = piece
+    queue.size += length
+    return 0
+
+
+cdef int put_copy(Queue** place, const char* data, size_t length) except -1:
+    """Bytes to be sent later."""
+    cdef Piece* piece = <Piece*> malloc(sizeof(Piece) + length)
+    if piece is NULL:
+        raise MemoryError()
+    piece.owner = NULL
+    memcpy(piece + 1, data, length)
+    return enqueue(place, piece, <const char*> (piece + 1), length)
+
+
+cdef int put_rest(Queue** place, bytes owner, size_t offset) except -1:
+    """What stands in a bytes object from `offset` on; it is not copied."""
+    cdef Piece* piece = <Piece*> malloc(sizeof(Piece))
+    if piece is NULL:
+        raise MemoryError()
+    piece.owner = <PyObject*> owner
+    enqueue(place, piece, PyBytes_AS_STRING(owner) + offset, PyBytes_GET_SIZE(owner) - offset)
+    Py_INCREF(owner)
+    return 0
+
+
+cdef void drop_first(Queue* queue) noexcept:
+    cdef Piece* piece = queue.first
+    queue.first = piece.next
+    Py_XDECREF(piece.owner)
+    free(piece)
+
+
+cdef Sent send_queue(Queue* queue, int fd) noexcept:
+    """What waits, as far as the socket takes it."""
+    cdef iovec parts[PARTS]
+    cdef msghdr message
+    cdef Piece* piece
+    cdef ssize_t sent
+    cdef size_t left, offered
+    while queue.first is not NULL:
+        memset(&message, 0, sizeof(message))
+        message.msg_iov = parts
+        piece = queue.first
+        offered = 0
+        while piece is not NULL and message.msg_iovlen < PARTS:
+            parts[message.msg_iovlen].iov_base = <void*> piece.data
+            parts[message.msg_iovlen].iov_len = piece.length
+            offered += piece.length
+            message.msg_iovlen += 1
+            piece = piece.next
+        sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT)
+        if sent < 0:
+            if errno == EINTR:
+                continue
+            return PART if errno == EAGAIN else BROKEN
+        queue.size -= <size_t> sent
+        left = <size_t> sent
+        while left and queue.first.length <= left:
+            left -= queue.first.length
+            drop_first(queue)
+        if left:
+            queue.first.data += left
+            queue.first.length -= left
+        if <size_t> sent < offered:
+            return PART
+    return ALL
+
+
+cdef void drop_queue(Queue** place) noexcept:
+    if place[0] is NULL:
+        return
+    while place[0].first is not NULL:
+        drop_first(place[0])
+    free(place[0])
+    place[0] = NULL
+
+
+cdef void acceptor_ready(void* acceptor, uint32_t events) noexcept:
+    cdef Acceptor ready = <Acceptor> acceptor           # it lives until this is over
+    ready.accept()
+
+
+cdef class Acceptor:
+
+    def __init__(self, Poll poll, int fd):
+        self.poll = poll
+        self.watch.ready = acceptor_ready
+        self.watch.subject = <void*> self
+        self.watch.fd = fd
+        no_delay(fd)
+        poll.watch(&self.watch, EPOLLIN)
+        poll.acceptors.add(self)
+
+    def close(self):
+        """Accept no more."""
+        self.poll.forget(&self.watch)
+        self.poll.acceptors.discard(self)
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    cdef void accept(self) noexcept:
+        cdef char host[HOST]
+        cdef int port = -1
+        cdef int fd
+        for _ in range(ACCEPTS):
+            fd = accept_peer(self.watch.fd, host, HOST, &port)
+            if fd >= 0:
+                self.pausing = False
+                self.accepted(fd, self.peer(host, port))
+                if not self.watch.watched:
+                    return
+            elif errno == EAGAIN:
+                return
+            elif errno not in (ECONNABORTED, EINTR, EPERM, EPROTO):     # those are about this one connection
+                self.pause(errno)
+                return
+
+    cdef object peer(self, const char* host, int port):
+        if port < 0:
+            return None
+        if self.host is None or strcmp(host, self.last) != 0:
+            strcpy(self.last, host)
+            self.host = host.decode("ascii")
+        return (self.host, port)
+
+    cdef void pause(self, int code) noexcept:
+        """Those who wait are accepted later: without a pause they would be reported again and again."""
+        self.poll.change(&self.watch, 0)
+        self.timer = self.poll.loop.call_later(PAUSE, self.go_on)
+        if not self.pausing:
+            self.pausing = True
+            self.refused(code)
+
+    def go_on(self):
+        self.poll.change(&self.watch, EPOLLIN)
+
+    cdef void accepted(self, int fd, object peer) noexcept:
+        c_close(fd)
+
+    cdef void refused(self, int code) noexcept:
+        pass
