@@ -22,7 +22,8 @@ import vendor  # noqa: E402
 
 MODULES = [
     "octets", "future", "drive", "output", "wire", "headers", "target", "head", "request", "response", "exchange", "body",
-    "frames", "utf8", "deflate", "handshake", "session", "service", "websocket", "ahead", "http1", "edge",
+    "frames", "utf8", "deflate", "handshake", "session", "service", "websocket", "ahead", "http1", "poll",
+    "edge", "sockets",
 ]
 
 MODES = set(filter(None, os.environ.get("PRONGHORN_BUILD", "").replace(" ", "").split(",")))

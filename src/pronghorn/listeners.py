@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -10,13 +9,17 @@ import select
 import socket
 import stat
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pronghorn.errors import StartupError
 
-__all__ = ["Listener", "adopt", "bind"]
+if TYPE_CHECKING:
+    from pronghorn._core.edge import Connections
+    from pronghorn._core.sockets import Sockets
+
+__all__ = ["Accepting", "Listener", "adopt", "bind"]
 
 UNIX = getattr(socket, "AF_UNIX", None)
 UNIX_MODE = 0o666  # who may connect is decided by the directory, as with uvicorn
@@ -30,6 +33,12 @@ class Address(Protocol):
     port: int
     uds: str | None
     fd: int | None
+
+
+class Accepting(Protocol):
+    """What accepts connections until it is closed."""
+
+    def close(self) -> object: ...
 
 
 class Listener:
@@ -64,11 +73,16 @@ class Listener:
         poll.register(self.socket, select.POLLIN)
         return any(event & select.POLLIN for _, event in poll.poll(0))
 
-    async def serve(
-        self, loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.BaseProtocol], backlog: int
-    ) -> asyncio.AbstractServer:
-        """Listen, and make a protocol for each connection; OSError when somebody else was faster."""
+    async def serve(self, connections: Connections, sockets: Sockets | None, backlog: int) -> Accepting:
+        """Listen, and accept connections; OSError when somebody else was faster.
+
+        They are on sockets of our own where there are any, and on the event loop's transports otherwise.
+        """
         self.socket.listen(backlog)  # here, as uvloop's own call does not tell that it failed
+        if sockets is not None:
+            self.socket.setblocking(False)
+            return sockets.accept(self.socket.fileno(), self.server)
+        loop, factory = connections.loop, connections.listener(self.server)
         if self.socket.family != UNIX:
             return await loop.create_server(factory, sock=self.socket, backlog=backlog)
         ours: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}

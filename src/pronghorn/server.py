@@ -16,10 +16,11 @@ from typing import Any
 
 from pronghorn import listeners, logs, stopping
 from pronghorn._core.edge import Connections
+from pronghorn._core.sockets import Sockets, usable
 from pronghorn.config import Config
 from pronghorn.errors import ConfigError, StartupError
 from pronghorn.lifespan import Lifespan
-from pronghorn.listeners import Listener
+from pronghorn.listeners import Accepting, Listener
 from pronghorn.loading import foreign_traceback
 
 __all__ = ["HANDLED_SIGNALS", "STARTUP_FAILURE", "Server", "run", "run_until_stopped"]
@@ -43,7 +44,7 @@ class Server:
         self.config = config
         self.started = False
         self.failure: StartupError | None = None
-        self.servers: list[asyncio.AbstractServer] = []
+        self.servers: list[Accepting] = []
         self.connections: Connections | None = None
         self.when_finished: Callable[[], None] | None = None
         self._should_exit = self._force_exit = self._announced = False
@@ -235,10 +236,10 @@ class Server:
             on_limit=self._on_limit,
             context=self.lifespan.context,
         )
+        sockets = Sockets(self.connections) if usable(loop) else None
         for listener in self._listeners:
-            factory = self.connections.listener(listener.server, "http")
             try:
-                self.servers.append(await listener.serve(loop, factory, self.config.backlog))
+                self.servers.append(await listener.serve(self.connections, sockets, self.config.backlog))
             except OSError as error:
                 raise StartupError(f"cannot listen on {listener.name}: {listeners.reason(error)}") from None
 

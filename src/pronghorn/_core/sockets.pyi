@@ -1,0 +1,21 @@
+import asyncio
+from typing import Any
+
+from pronghorn._core.edge import Connection, Connections
+from pronghorn._core.poll import Acceptor, Poll
+from pronghorn._core.poll import available as available
+
+HIGH_WATER: int
+enabled: bool
+
+def usable(loop: asyncio.AbstractEventLoop) -> bool: ...
+
+class Sockets(Poll):
+    def __init__(self, connections: Connections) -> None: ...
+    def accept(self, fd: int, server: tuple[str, int | None] | None, scheme: str = "http") -> SocketAcceptor: ...
+    def settle_now(self) -> None: ...
+
+class SocketAcceptor(Acceptor):
+    def __init__(self, sockets: Sockets, fd: int, template: dict[str, Any]) -> None: ...
+
+class SocketConnection(Connection): ...
