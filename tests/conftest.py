@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A module that asks for `server` runs once for each of its MODES, a list of (loop, task)."""
     if "server" in metafunc.fixturenames and not hasattr(metafunc.module, "server"):
-        chosen = getattr(metafunc.module, "MODES", [("uvloop", "auto"), ("asyncio", "auto")])
+        from serving import LOOPS
+
+        chosen = getattr(metafunc.module, "MODES", [(loop, "auto") for loop in LOOPS])
         metafunc.parametrize("server", chosen, ids=["-".join(mode) for mode in chosen], indirect=True, scope="module")
 
 

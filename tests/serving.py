@@ -24,22 +24,25 @@ from typing import Any
 from peer import Peer, Response
 
 import pronghorn
+from pronghorn._core import sockets
 
-__all__ = ["EAGER", "Gate", "Server", "modes", "serve"]
+__all__ = ["EAGER", "LOOPS", "Gate", "Server", "modes", "serve"]
 
 App = Callable[..., Awaitable[Any]]
 EAGER = sys.version_info >= (3, 12)
+LOOPS = ["uvloop", "transports", "asyncio"]  # transports: uvloop again, without sockets of our own
 PATIENCE = 10.0
 LOGGERS = ("pronghorn.error", "pronghorn.access", "pronghorn", "asyncio", "")
 
 
 def modes(*tasks: str) -> list[tuple[str, str]]:
-    """(loop, task) pairs: both loops, with each of the task modes this interpreter has."""
-    return [(loop, task) for loop in ("uvloop", "asyncio") for task in tasks if task != "eager" or EAGER]
+    """(loop, task) pairs: both loops, with each of the task modes this interpreter has; uvloop's transports with one."""
+    pairs = [(loop, task) for loop in ("uvloop", "asyncio") for task in tasks if task != "eager" or EAGER]
+    return [*pairs, ("transports", tasks[0])]
 
 
 def new_loop(name: str) -> asyncio.AbstractEventLoop:
-    if name == "uvloop":
+    if name != "asyncio":
         import uvloop
 
         return uvloop.new_event_loop()
@@ -124,10 +127,14 @@ class Server:
         self.loop = asyncio.get_running_loop()
         self.stopping = asyncio.Event()
         self.records = Records()
-        config = pronghorn.Config(self, loop=self.loop_name, task=self.task, **self.settings)
+        loop_name = "uvloop" if self.loop_name == "transports" else self.loop_name
+        config = pronghorn.Config(self, loop=loop_name, task=self.task, **self.settings)
         with self._logging():
+            sockets.enabled = self.loop_name != "transports"
             async with pronghorn.Server(config) as self.server:
                 self.port = self.server.port
+                assert sockets.usable(self.loop) == (self.loop_name == "uvloop" and sockets.available)
+                sockets.enabled = True
                 self._ready.set()
                 await self.stopping.wait()
             self.left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]

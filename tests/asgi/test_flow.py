@@ -10,7 +10,7 @@ import threading
 from typing import Any
 
 import pytest
-from serving import Server, modes, serve
+from serving import LOOPS, Server, modes, serve
 
 MODES = modes("lazy", "task")
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -203,7 +203,7 @@ def test_cancelled_send_goes_out_once(server: Server) -> None:
 
 
 @pytest.mark.parametrize("mark", [1, 1000, 65_536])
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("loop", LOOPS)
 def test_other_marks(loop: str, mark: int) -> None:
     """With the smallest marks it is slower, but nothing waits for ever, and every byte arrives."""
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 from peer import Peer
-from serving import Server, modes, serve
+from serving import LOOPS, Server, modes, serve
 
 MODES = modes("lazy", "eager", "task")
 HTTP = {"asgi": {"version": "3.0", "spec_version": "2.5"}, "type": "http", "scheme": "http", "root_path": ""}
@@ -318,7 +318,7 @@ def test_root_path(root: str, target: str, path: str, raw_path: bytes) -> None:
         assert (scope["root_path"], scope["path"], scope["raw_path"]) == (root, path, raw_path)
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("loop", LOOPS)
 def test_unix_socket(folder: Path, loop: str) -> None:
     """Over a unix socket there is no client address, and the server is (path, None)."""
     path = str(folder / f"{loop}.sock")
@@ -334,7 +334,7 @@ def test_unix_socket(folder: Path, loop: str) -> None:
         assert server.line()
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("loop", LOOPS)
 def test_ipv6(loop: str) -> None:
     """Addresses have two parts in ASGI, in IPv6 too."""
     if not socket.has_ipv6:

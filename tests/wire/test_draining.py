@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from probes import FIRST, Recorder, head
-from serving import Gate, Server, serve
+from serving import LOOPS, Gate, Server, serve
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
+@pytest.fixture(params=LOOPS)
 def stopping(request: pytest.FixtureRequest) -> Iterator[Callable[[Any], Server]]:
     """A server of its own for each test; it drains when the test says so."""
     with serve(loop=request.param, timeout_linger=1.0) as server:

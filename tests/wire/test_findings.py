@@ -127,7 +127,7 @@ def test_freed_without_the_collector(server: Server) -> None:
 
     def count() -> int:
         server.until(lambda: server.open == 0 and server.active == 0, "nothing is under way")
-        kinds = ("Http1", "StreamConnection", "BufferedConnection", "Exchange")
+        kinds = ("Http1", "SocketConnection", "StreamConnection", "BufferedConnection", "Exchange")
         return sum(type(one).__name__ in kinds for one in gc.get_objects())
 
     def clients() -> None:

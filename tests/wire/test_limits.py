@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from probes import FIRST, Recorder, head
-from serving import Server, serve
+from serving import LOOPS, Server, serve
 
 STEPS = [-1, 0, 1]
 
@@ -145,13 +145,13 @@ SMALL_LIMITS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
+@pytest.fixture(scope="module", params=LOOPS)
 def small(request: pytest.FixtureRequest) -> Iterator[Server]:
     with serve(loop=request.param, **SMALL) as server:
         yield server
 
 
-@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
+@pytest.fixture(scope="module", params=LOOPS)
 def unlimited(request: pytest.FixtureRequest) -> Iterator[Server]:
     with serve(loop=request.param, **dict.fromkeys(SMALL, None)) as server:
         yield server
@@ -199,7 +199,7 @@ def test_answered_as_soon_as_exceeded(server: Server, data: bytes, status: int) 
     assert len(server.take_log()) <= 1
 
 
-@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
+@pytest.fixture(scope="module", params=LOOPS)
 def limited(request: pytest.FixtureRequest) -> Iterator[Server]:
     with serve(loop=request.param, limit_request_body=1000) as server:
         yield server
@@ -268,7 +268,7 @@ class TestBody:
 
 
 class TestConnections:
-    @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+    @pytest.mark.parametrize("loop", LOOPS)
     def test_requests_per_connection(self, loop: str) -> None:
         """The last one says that it closes; up to a tenth fewer, so that not all connections end at once."""
         with serve(Recorder(), loop=loop, limit_requests_per_connection=100) as server:
@@ -284,7 +284,7 @@ class TestConnections:
                     counts.add(count)
             assert min(counts) >= 90 and max(counts) <= 110
 
-    @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+    @pytest.mark.parametrize("loop", LOOPS)
     def test_one_request_per_connection(self, loop: str) -> None:
         with serve(Recorder(), loop=loop, limit_requests_per_connection=1) as server, server.raw() as peer:
             peer.send(FIRST * 2)
@@ -292,7 +292,7 @@ class TestConnections:
             assert peer.ended(1.5) == "fin"
             assert len(server.calls) == 1
 
-    @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+    @pytest.mark.parametrize("loop", LOOPS)
     def test_oldest_idle_connection_makes_room(self, loop: str) -> None:
         """The limit is reached: the connection that has been idle longest is closed, never one that is busy."""
         with serve(loop=loop, limit_connections=3) as server:
@@ -319,7 +319,7 @@ class TestConnections:
                     gate.open()
                     assert busy.response().body == b"ok"
 
-    @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+    @pytest.mark.parametrize("loop", LOOPS)
     def test_concurrency(self, loop: str) -> None:
         """As uvicorn: 503 above the limit, and served again below it."""
         with serve(loop=loop, limit_concurrency=2) as server:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from probes import FIRST, head
-from serving import Server, serve
+from serving import LOOPS, Server, serve
 
 
 def responding(status: int, headers: list[tuple[bytes, bytes]], *bodies: bytes) -> Any:
@@ -259,13 +259,13 @@ def test_application_sets_its_own(server: Server, name: str) -> None:
     assert server.get().every(name) == [value]
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("loop", LOOPS)
 def test_server_and_date_can_be_left_out(loop: str) -> None:
     with serve(responding(200, [], b""), loop=loop, server_header=False, date_header=False) as server:
         assert [name for name, _ in server.get().headers] == ["content-length"]
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("loop", LOOPS)
 def test_configured_headers(loop: str) -> None:
     """Every response carries them, errors of the server included or not, and the application adds to them."""
     with serve(responding(200, [(b"x-a", b"b")], b""), loop=loop, headers=[("X-Frame", "deny"), ("x-two", "1")]) as server:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from peer import Peer
 from probes import FIRST, head
-from serving import Server, serve
+from serving import LOOPS, Server, serve
 
 from pronghorn.errors import ClientDisconnected
 
@@ -277,7 +277,7 @@ class App:
         await send({"type": "http.response.body", "body": b"%d" % size})
 
 
-@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
+@pytest.fixture(scope="module", params=LOOPS)
 def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[str, Outcome]]:
     """All scenarios against one server, at once."""
     app = App()
@@ -400,7 +400,7 @@ def test_slow_reader(outcomes: dict[str, Outcome]) -> None:
     assert outcomes["slow_reader"].after > 2 * LIMIT
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("loop", LOOPS)
 def test_switched_off(loop: str) -> None:
     """None: a silent, a half and an idle connection are all still open after three turns of the clock."""
     off = dict.fromkeys(SETTINGS, None) | {"body_rate_grace": 5}
