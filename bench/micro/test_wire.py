@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 
 import pytest
 from given import BROWSER, PLAIN, TIMES, post
@@ -9,6 +10,7 @@ from given import BROWSER, PLAIN, TIMES, post
 from pronghorn import Config
 from pronghorn._core.drive import Drive
 from pronghorn._core.edge import Connections
+from pronghorn._core.sockets import Sockets, available
 
 HEADERS = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"13")]
 WORKS = {"plain": (PLAIN, 1), "browser": (BROWSER, 1), "pipelined": (PLAIN * 16, 16), "post": (post(b"x" * 1024), 1)}
@@ -65,6 +67,35 @@ def test_http1(benchmark, probe, in_loop, config, work):
     total, sent = benchmark(in_loop, probe.http1_feed, drive, app, config, data, TIMES)
     assert total == TIMES * requests
     assert sent > 100 * total
+
+
+@pytest.mark.skipif(not available, reason="it is about Linux")
+def test_sockets(benchmark, in_loop, config, work, tmp_path):
+    """The kernel and a client are in it: what counts is how it changes."""
+    app, data, requests = work
+
+    def connect():
+        connections = Connections(in_loop.loop, app, config, state={}, error=logging.getLogger("bench"))
+        listening.bind(str(tmp_path / "s"))
+        listening.listen()
+        listening.setblocking(False)
+        acceptor = Sockets(connections).accept(listening.fileno(), None)
+        client.connect(str(tmp_path / "s"))
+        acceptor.poll.ready()
+        return connections, acceptor
+
+    def feed(poll):
+        for _ in range(TIMES):
+            client.send(data)
+            poll.ready()
+            assert client.recv(65536)
+
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as client:
+        connections, acceptor = in_loop(connect)
+        benchmark(in_loop, feed, acceptor.poll)
+        assert connections.total_requests % (TIMES * requests) == 0
+        in_loop(acceptor.close)
+        in_loop(connections.abort)
 
 
 def test_edge(benchmark, in_loop, config, work):
