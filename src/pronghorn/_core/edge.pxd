@@ -4,7 +4,7 @@ One Connection for each socket, and nothing else that lives as long: the read bu
 memory and the timer belong to the loop (Connections) and serve all of them.
 """
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from .exchange cimport Application
 from .output cimport Output
@@ -59,22 +59,22 @@ cdef class Connections:
 
 
 cdef class Connection(Edge):
+    # An idle connection is little more than this: small types in an order without gaps.
     cdef Connections owner
-    cdef object transport
+    cdef object transport       # what carries the bytes
     cdef Wire wire
     cdef object peer            # the scope's `client`
-    cdef bint peer_known        # once it was asked for
-    cdef bint told              # the wire knows that the connection is gone
     cdef Connection previous    # in the owner's list
     cdef Connection next
     cdef uint32_t due           # tick of the deadline; 0: none
     cdef uint32_t placed        # tick at which it was put at the end of the list
     cdef int fd                 # -1: write through the transport
-    cdef bint linked
-    cdef bint ended             # closed or aborted: nothing goes out any more
-    cdef bint backlog           # the transport holds output
     cdef uint32_t stalled       # tick of the last progress in writing
-    cdef size_t backlog_size    # then
+    cdef uint32_t backlog_size  # bytes that waited then
+    cdef uint8_t backlog        # output waits
+    cdef uint8_t peer_known     # once it was asked for
+    cdef uint8_t told           # the wire knows that the connection is gone
+    cdef uint8_t linked
 
     cdef void opened(self) noexcept
     cdef void lose(self) noexcept

@@ -386,9 +386,10 @@ cdef class Exchange(Call):
         cdef Wait wait = self.rested
         # The last one serves again when nobody holds it: ours, and the local one, are the only references.
         if wait is None or Py_REFCNT(<PyObject*> wait) != 2:
-            wait = self.rested = Wait.__new__(Wait, self.application.drive.loop)
+            wait = self.rested = Wait.__new__(Wait)
         else:
             wait.finished = wait.dropped = wait._asyncio_future_blocking = False
+            wait.callbacks = None
         if self.waiters is None or (type(self.waiters) is not list and (<Wait> self.waiters).finished):
             self.waiters = wait
         elif type(self.waiters) is list:

@@ -15,11 +15,10 @@ cdef class Sleeper:
 
 
 cdef class Wait:
-    """As much of an `asyncio.Future` without a value as tasks, `asyncio.wait` and `shield` use."""
-    cdef object loop
+    """As much of an `asyncio.Future` without a value as tasks, `asyncio.wait` and `shield` use. It is of use only while
+    its loop runs, and an idle session has one: it does not remember the loop."""
     cdef Sleeper sleeper        # or None
-    cdef list callbacks         # of (callback, context), or None
-    cdef object message         # of the cancellation
+    cdef object callbacks       # a list of (callback, context), or None; after cancel() its message
     cdef uint8_t finished
     cdef uint8_t dropped        # cancelled
     cdef public bint _asyncio_future_blocking

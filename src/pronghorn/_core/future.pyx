@@ -12,6 +12,7 @@ cdef extern from "Python.h":
 cdef object CancelledError = asyncio.CancelledError
 cdef object InvalidStateError = asyncio.InvalidStateError
 cdef object current_task = asyncio.current_task
+cdef object running_loop = asyncio.get_running_loop
 cdef dict current_tasks = None
 if sys.version_info < (3, 14):
     try:
@@ -38,26 +39,24 @@ cdef class Sleeper:
 
 cdef class Wait:
 
-    def __cinit__(self, loop):
-        self.loop = loop
-
     cdef void complete(self, bint now) noexcept:
         """It is done. now: let who waits go on before this returns, unless a task is running; the caller must be at a
         point where the application may do anything."""
         cdef Sleeper sleeper = self.sleeper
-        cdef list callbacks = self.callbacks
+        callbacks = self.callbacks
         if self.finished:
             return
         self.finished = True
         self.callbacks = None
         if sleeper is not None:
-            if now and not busy(self.loop):
+            loop = running_loop()
+            if now and not busy(loop):
                 self.sleeper = None
                 sleeper.awake()
             else:
-                self.loop.call_soon(self.awake)
+                loop.call_soon(self.awake)
         if callbacks is not None:
-            for callback, context in callbacks:
+            for callback, context in <list> callbacks:
                 self.call(callback, context, now)
 
     def awake(self):
@@ -69,23 +68,24 @@ cdef class Wait:
 
     cdef void call(self, object callback, object context, bint now) noexcept:
         cdef bint entered = False
+        loop = running_loop()
         try:
-            if not now or busy(self.loop):
-                self.loop.call_soon(callback, self, context=context)
+            if not now or busy(loop):
+                loop.call_soon(callback, self, context=context)
                 return
             PyContext_Enter(context)
             entered = True
             callback(self)
         except (SystemExit, KeyboardInterrupt) as error:
-            self.loop.call_soon(raise_again, error)
+            loop.call_soon(raise_again, error)
         except BaseException as error:
-            self.loop.call_exception_handler({"message": f"Exception in callback {callback!r}", "exception": error})
+            loop.call_exception_handler({"message": f"Exception in callback {callback!r}", "exception": error})
         finally:
             if entered:
                 PyContext_Exit(context)
 
     def get_loop(self):
-        return self.loop
+        return running_loop()
 
     def done(self):
         return self.finished
@@ -95,7 +95,7 @@ cdef class Wait:
 
     def result(self):
         if self.dropped:
-            raise CancelledError() if self.message is None else CancelledError(self.message)
+            raise CancelledError() if self.callbacks is None else CancelledError(self.callbacks)
         if not self.finished:
             raise InvalidStateError("Result is not set.")
 
@@ -106,8 +106,8 @@ cdef class Wait:
         if self.finished:
             return False
         self.dropped = True
-        self.message = msg
         self.complete(False)
+        self.callbacks = msg
         return True
 
     def add_done_callback(self, fn, /, *, context=None):
@@ -118,13 +118,14 @@ cdef class Wait:
         elif self.callbacks is None:
             self.callbacks = [(fn, context)]
         else:
-            self.callbacks.append((fn, context))
+            (<list> self.callbacks).append((fn, context))
 
     def remove_done_callback(self, fn, /):
-        cdef list kept = [entry for entry in self.callbacks or () if entry[0] != fn]
-        removed = len(self.callbacks or ()) - len(kept)
-        self.callbacks = kept or None
-        return removed
+        cdef list before = [] if self.finished or self.callbacks is None else self.callbacks
+        cdef list kept = [entry for entry in before if entry[0] != fn]
+        if not self.finished:
+            self.callbacks = kept or None
+        return len(before) - len(kept)
 
     def finish(self, bint now=False):
         """complete(), for tests."""

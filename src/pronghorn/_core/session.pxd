@@ -38,10 +38,10 @@ cdef class Acceptor(Responder):
 
 cdef class Session(Exchange):
     cdef list queue             # messages that have arrived, each a str or bytes
-    cdef uint32_t taken         # how many of them the application has
-    cdef size_t queued          # bytes of the others
-    cdef uint32_t most          # messages in the queue
     cdef object reason          # of the websocket.disconnect
+    cdef uint32_t taken         # how many messages of the queue the application has
+    cdef uint32_t queued        # bytes of the others
+    cdef uint32_t most          # messages in the queue
     cdef uint16_t code          # of it; 0: not yet
     cdef uint8_t phase          # Phase
     cdef uint8_t asked          # websocket.connect was received

@@ -4,7 +4,7 @@ That is what plain connections are on where it works, Linux under uvloop: it sav
 two thirds of the memory of a connection. Everywhere else, and under TLS, they are on the loop's transports (`edge`).
 """
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from .edge cimport Connection, Connections
 from .poll cimport Acceptor, Poll, Queue, Watch
@@ -25,12 +25,12 @@ cdef class SocketAcceptor(Acceptor):
 
 
 cdef class SocketConnection(Connection):
-    cdef Sockets sockets
+    # `transport` is the Sockets.
     cdef Watch watch            # its `watched` means: the socket is open
     cdef Queue* pending         # output that the socket did not take, or NULL
-    cdef bint deaf              # nothing is read: reading pauses, or there is nothing more to come
-    cdef bint finished          # the client has shut down its side, or we are only waiting for `pending` to go out
-    cdef bint shutting          # our side is to be shut down after that
+    cdef uint8_t deaf           # nothing is read: reading pauses, or there is nothing more to come
+    cdef uint8_t finished       # the client has shut down its side, or we are only waiting for `pending` to go out
+    cdef uint8_t shutting       # our side is to be shut down after that
 
     cdef void ready(self, uint32_t events) noexcept
     cdef void readable(self) noexcept

@@ -71,7 +71,7 @@ cdef class SocketAcceptor(Acceptor):
         cdef Sockets sockets = <Sockets> self.poll
         cdef SocketConnection connection
         connection = SocketConnection.__new__(SocketConnection, sockets.connections, self.template)
-        connection.sockets = sockets
+        connection.transport = sockets
         connection.peer = peer
         connection.peer_known = True
         connection.fd = connection.watch.fd = fd
@@ -112,10 +112,10 @@ cdef class SocketConnection(Connection):
             self.dispose()
         elif events & EPOLLHUP:
             # The client of a unix socket has gone, and what it sent is not read yet. A level-triggered set would go on.
-            self.sockets.change(&self.watch, EPOLLET)
+            (<Sockets> self.transport).change(&self.watch, EPOLLET)
         elif events & EPOLLIN:
             # Only now: most pauses are over before anything comes.
-            self.sockets.change(&self.watch, self.watch.events & ~<uint32_t> EPOLLIN)
+            (<Sockets> self.transport).change(&self.watch, self.watch.events & ~<uint32_t> EPOLLIN)
         if events & EPOLLOUT and self.watch.watched and self.pending is not NULL:
             self.writable()
 
@@ -152,13 +152,13 @@ cdef class SocketConnection(Connection):
         if sent == ALL:
             drop_queue(&self.pending)
             self.backlog = False
-            self.sockets.change(&self.watch, self.watch.events & ~<uint32_t> EPOLLOUT)
+            (<Sockets> self.transport).change(&self.watch, self.watch.events & ~<uint32_t> EPOLLOUT)
             if self.ended:
                 self.dispose()
                 return
             if self.shutting:
                 c_shutdown(self.watch.fd, SHUT_WR)
-        if not self.wire.writable and self.waiting() <= self.sockets.low_water:
+        if not self.wire.writable and self.waiting() <= (<Sockets> self.transport).low_water:
             self.wire.set_writable(True)
 
     # For the edge.
@@ -181,8 +181,8 @@ cdef class SocketConnection(Connection):
 
     cdef void put(self) noexcept:
         self.note_backlog()
-        self.sockets.change(&self.watch, self.watch.events | EPOLLOUT)
-        if self.wire.writable and self.pending.size > self.sockets.high_water:
+        (<Sockets> self.transport).change(&self.watch, self.watch.events | EPOLLOUT)
+        if self.wire.writable and self.pending.size > (<Sockets> self.transport).high_water:
             self.wire.set_writable(False)
 
     cdef size_t waiting(self) noexcept:
@@ -190,8 +190,8 @@ cdef class SocketConnection(Connection):
 
     cdef void pause(self, bint reading) noexcept:
         self.deaf = reading
-        if not reading and not self.finished:
-            self.sockets.change(&self.watch, EPOLLIN if self.pending is NULL else EPOLLIN | EPOLLOUT)
+        if not reading and not self.finished and self.watch.watched:
+            (<Sockets> self.transport).change(&self.watch, EPOLLIN if self.pending is NULL else EPOLLIN | EPOLLOUT)
 
     cdef void close(self) noexcept:
         self.due = 0
@@ -222,7 +222,7 @@ cdef class SocketConnection(Connection):
         self.ended = True
         self.backlog = False
         if self.watch.watched:
-            self.sockets.forget(&self.watch)
+            (<Sockets> self.transport).forget(&self.watch)
             c_close(self.watch.fd)
             drop_queue(&self.pending)
-            self.sockets.bury(self)
+            (<Sockets> self.transport).bury(self)

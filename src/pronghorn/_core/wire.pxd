@@ -4,7 +4,7 @@ A wire turns bytes into messages and messages into bytes: one HTTP/1 connection,
 it is fed, and asks its edge to send, to stop reading, to set its deadline and to close.
 """
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint8_t, uint32_t
 
 from .output cimport Output
 
@@ -12,7 +12,8 @@ from .output cimport Output
 cdef class Edge:
     """What a wire needs of the edge. The edge implements it; a test can."""
     cdef Output out             # the loop's gather buffer
-    cdef bint corked            # the edge will send what stands in it; nothing has to be sent at once
+    cdef uint8_t corked         # the edge will send what stands in it; nothing has to be sent at once
+    cdef uint8_t ended          # closed or aborted: nothing goes out any more
 
     cdef int send(self, size_t mark, const char* body, size_t length, object owner, const char* tail,
                   size_t tail_length) noexcept
