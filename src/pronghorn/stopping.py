@@ -83,7 +83,8 @@ async def close_connections(
         connections.disconnect()
         if await over(step, forced):
             return
-        logger.error("Cancel %d running task(s), timeout graceful shutdown exceeded", connections.active)
+        if connections.active:
+            logger.error("Cancel %d running task(s), timeout graceful shutdown exceeded", connections.active)
         connections.cancel(CANCEL_MESSAGE)
         if await over(step):
             return

@@ -109,6 +109,12 @@ def test_says_how_many_it_cancels(caplog: pytest.LogCaptureFixture) -> None:
     assert "Cancel 3 running task(s), timeout graceful shutdown exceeded" in caplog.messages
 
 
+def test_cancels_nothing_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    """A connection may be all that is left: a client that does not answer the close of a WebSocket."""
+    assert close(Obedient("abort", open=1, active=0), 0.25) == STEPS
+    assert caplog.messages == ["Waiting for connections to close. (CTRL+C to force quit)"]
+
+
 def listening() -> Listener:
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))

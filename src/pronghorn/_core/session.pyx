@@ -186,6 +186,9 @@ cdef class Session(Exchange):
             self.queue[self.taken] = None
             self.taken += 1
             self.queued -= memory_of(item)
+            if self.taken >= self.most:         # a queue that never becomes empty must not grow, either
+                del self.queue[:self.taken]
+                self.taken = 0
         if was_full and self.wire is not None and not self.full():
             (<Channel> self.wire).message_taken()
         if type(item) is str:

@@ -4,6 +4,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
+from libc.stdint cimport SIZE_MAX
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy
 
@@ -131,7 +132,8 @@ cdef class WebSocket(Channel):
         if self.paused != stop:
             self.paused = stop
             self.edge.pause(stop)
-        if self.incoming is not NULL and not self.watched:
+        # Once our close is sent, the deadline is the client's answer to it.
+        if self.incoming is not NULL and not self.watched and self.state == OPEN:
             self.watched = True
             self.watch()
 
@@ -312,6 +314,8 @@ cdef class WebSocket(Channel):
         cdef Incoming* incoming = self.incoming
         cdef size_t wanted = incoming.size + extra
         cdef size_t capacity
+        if wanted > SIZE_MAX // 4:          # longer than any bytes object; it comes this far only without a limit
+            raise MemoryError()
         if incoming.content is NULL:
             incoming.content = new_bytes(NULL, wanted)
             return 0
