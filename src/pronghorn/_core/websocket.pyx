@@ -605,7 +605,8 @@ cdef class WebSocket(Channel):
         if self.service.ticks.ws_ping:
             due = self.next_ping
             if self.pinged and self.service.ticks.ws_pong:
-                due = self.pinged + self.service.ticks.ws_pong
+                end = self.pinged + self.service.ticks.ws_pong
+                due = end if due <= now else min(due, end)
         if self.incoming is not NULL and self.service.ticks.ws_message:
             end = self.incoming.began + self.service.ticks.ws_message
             due = min(due, end) if due else end
