@@ -178,10 +178,16 @@ def test_bomb(server: Server, parts: int) -> None:
         frame(CONTINUATION if at else BINARY, piece, fin=at == len(pieces) - 1, rsv=0 if at else 4)
         for at, piece in enumerate(pieces)
     )
-    with Peak() as peak, connect(server, DEFLATE) as client:
-        client.offer(data)
-        assert client.bye() == (1009, "message too big")
-    server.line()
+
+    def attack() -> None:
+        with connect(server, DEFLATE) as client:
+            client.offer(data)
+            assert client.bye() == (1009, "message too big")
+        server.line()
+
+    attack()  # what the first one of all needs for the first time is not what it costs
+    with Peak() as peak:
+        attack()
     assert peak.bytes < SIZE + 2 * MB, f"{peak.bytes / MB:.1f} MB more"
 
 
