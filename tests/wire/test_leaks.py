@@ -136,13 +136,16 @@ def test_nothing_grows(server: Server, end: str, monkeypatch: pytest.MonkeyPatch
 
     rounds(ROUNDS)
     before = measure(server)
-    rounds(ROUNDS)
-    after = measure(server)
-    grown = after[0] - before[0]
-    # Of each kind: the pool keeps exchanges, and each of them what it waited with.
-    assert max(grown.values(), default=0) < ROUNDS / 2, f"objects: {grown}"
-    assert after[1] - before[1] < 5 * ROUNDS, f"{after[1] - before[1]} blocks more"
-    assert after[2] <= before[2], "descriptors"
+    for _ in range(3):
+        rounds(ROUNDS)
+        after = measure(server)
+        grown = after[0] - before[0]
+        # The pool keeps as many exchanges as there were at once, which depends on how busy the machine is, and each of
+        # them what it waited with. A leak grows every time.
+        if max(grown.values(), default=0) < ROUNDS / 2 and after[1] - before[1] < 5 * ROUNDS and after[2] <= before[2]:
+            return
+        before, more = after, (after[1] - before[1], after[2] - before[2])
+    raise AssertionError(f"objects: {grown}; {more[0]} blocks and {more[1]} descriptors more")
 
 
 def test_caches_are_bounded(server: Server) -> None:
