@@ -252,6 +252,7 @@ def test_cancelled(stopping: Callable[..., Server], accepts: bool) -> None:
         drain(server)
         server.loop.call_soon_threadsafe(server.server.connections.cancel, "time is up")
         server.idle()
+        client.offer(close())
         data, _ = client.drain(2.0)
         assert data.startswith(b"HTTP/1.1 101 " if accepts else b"HTTP/1.1 500 ")
     assert seen == [("time is up",)]

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from frames import Client, binary, close, ping, switched, text, upgrade
 from probes import FIRST, reply
-from serving import Server, modes
+from serving import Server
 from sessions import ACCEPT, CONNECT, Echo, echo
 
 from pronghorn.errors import ClientDisconnected
 
-MODES = modes("lazy", "task")
+MODES = [("uvloop", "lazy"), ("asyncio", "task"), ("transports", "lazy")]
 HELD = 65_536  # input before the accept, then reading pauses
 LOT = 12_000_000  # more than both socket buffers of a loopback connection take while nobody reads
 

@@ -18,7 +18,7 @@ from peer import Closed
 from serving import Server, modes
 from sessions import ACCEPT
 
-MODES = modes("lazy", "task")
+MODES = modes("lazy")
 ROUNDS = 40
 DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate"
 

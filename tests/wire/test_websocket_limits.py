@@ -167,7 +167,7 @@ def bomb(size: int, first: int = 0) -> bytes:
     return (squeeze.compress(bytes(first)) + squeeze.compress(bytes(size)) + squeeze.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
-@pytest.mark.parametrize("parts", [1, 2, 100])
+@pytest.mark.parametrize("parts", [1, 100])
 def test_bomb(server: Server, parts: int) -> None:
     """A thousand times its size, whole or over fragments: never more memory than the limit allows."""
     server.use(echo)

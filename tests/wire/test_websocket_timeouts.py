@@ -368,10 +368,11 @@ def test_refused_client_has_to_go(outcomes: dict[str, Outcome]) -> None:
 
 
 def test_stalled_reader(outcomes: dict[str, Outcome]) -> None:
-    """The connection is reset, send() raises, and receive() says 1006."""
+    """The connection is reset, send() raises, and receive() says 1006. The one ping that was written meanwhile may put it
+    off once."""
     outcome = outcomes["stalled"]
     assert outcome.told == ["raised", 1006, 0] and outcome.how == "reset"
-    assert in_time(outcome, 1, 5), outcome.after
+    assert LIMIT <= outcome.after <= 2 * LIMIT + 5 * TURN, outcome.after
 
 
 def test_pause_of_the_server_does_not_count(outcomes: dict[str, Outcome]) -> None:
