@@ -442,6 +442,7 @@ cdef class Drive:
         cdef object task = call.task
         cdef object context = call.context
         cdef object coroutine = call.coroutine
+        PyContext_Enter(context)
         task._call = None
         call.task = call.context = call.coroutine = call.pending = None
         call.enter()
@@ -451,7 +452,6 @@ cdef class Drive:
         self.call_context = context
         self.coroutine = coroutine
         before = enter_task(self.loop, task)
-        PyContext_Enter(context)
         status = PyIter_Send(<PyObject*> coroutine, <PyObject*> None, &result)
         outcome = steal(take_exception()) if status == PYGEN_ERROR else steal(result)
         PyContext_Exit(context)
