@@ -11,7 +11,7 @@ from sessions import ACCEPT, CONNECT, each, echo
 
 from pronghorn.errors import ClientDisconnected, MessageError
 
-MODES = modes("lazy", "eager", "task")
+MODES = modes("lazy", "task")
 GONE = {"type": "websocket.disconnect", "code": 1006, "reason": ""}
 OFFER = "Sec-WebSocket-Protocol: v2, v1"
 

@@ -14,7 +14,7 @@ from sessions import ACCEPT, Echo, begin, each, received
 
 from pronghorn.errors import MessageError
 
-MODES = modes("lazy", "eager", "task")
+MODES = modes("lazy")
 PLAIN: list[str | bytes] = ["", b"", "a", b"a", "\0", "\xe4", "\N{SNOWMAN}", "\N{PILE OF POO}", "x" * 200_000, bytes(200_000), "\xff" * 70_000]
 
 

@@ -9,7 +9,7 @@ from frames import KEY, Client, connect
 from serving import Server, modes, serve
 from sessions import echo
 
-MODES = modes("lazy", "eager", "task")
+MODES = modes("lazy")
 
 
 def scope_of(server: Server, *lines: str, **options: Any) -> dict[str, Any]:
