@@ -243,10 +243,10 @@ def test_memory_of_a_session(server: Server, state: str) -> None:
         server.calls.clear()
 
     try:
-        more(200)
+        more(100)
         before = memory()
-        more(600)
-        grown = (memory() - before) / 600
+        more(300)
+        grown = (memory() - before) / 300
     finally:
         for client in clients:
             client.reset()
