@@ -68,3 +68,18 @@ def test_impossible_length_without_a_limit(declared: int, first: bytes) -> None:
         assert client.closed() == (1009, "out of memory")
         client.close()
         assert server.line().startswith("WebSocket closed: 1009 out of memory")
+
+
+def test_scope_of_its_own() -> None:
+    """What an application writes into a scope does not show in another session's."""
+    seen: list[dict[str, Any]] = []
+
+    async def note(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        seen.append(dict(scope["extensions"]["websocket.http.response"]))
+        scope["extensions"]["websocket.http.response"]["note"] = "of mine"
+
+    with serve(each(note)) as server:
+        for _ in range(2):
+            with connect(server) as client:
+                assert client.closed() == (1000, "")
+    assert seen == [{}, {}]
