@@ -349,3 +349,35 @@ def test_task_that_outlives_the_call(server: Server) -> None:
     server.until(lambda: len(ends) == 1, "the task is told")
     assert ends == ["websocket.disconnect"]
     tasks.clear()
+
+
+@pytest.mark.parametrize("size", [1, 20_000])
+def test_order_of_senders(server: Server, size: int) -> None:
+    """A callback of the loop, another task and the application itself, all in one turn: in the order of the calls."""
+    sent: list[str] = []
+
+    async def use(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        def one(name: str) -> Any:
+            message = name * size if name == "t" else name
+            sent.append(message)
+            return send(said(message))
+
+        async def task() -> None:
+            await one("t")
+
+        for _ in range(20):
+            server.loop.call_soon(one, "c")
+            other = asyncio.create_task(task())
+            server.loop.call_soon(one, "d")
+            await asyncio.sleep(0)
+            await one("a")
+            await other
+        await one("end")
+
+    server.use(each(use))
+    with connect(server) as client:
+        got = [client.message()]
+        while got[-1] != "end":
+            got.append(client.message())
+        assert client.closed() == (1000, "")
+    assert got == sent and len(got) == 81

@@ -203,7 +203,7 @@ def full(client: Client, outcome: Outcome) -> None:
     """The application takes nothing for long: what the client sent meanwhile may have been a pong, so it is not late."""
     begin(outcome, client, "/sleep")
     client.send(text("x") * 100)
-    deadline = time.monotonic() + 5 * LIMIT
+    deadline = time.monotonic() + 8 * LIMIT
     while not (outcome.frames and outcome.frames[-1].opcode == CLOSE) and time.monotonic() < deadline:
         outcome.frames.append(got := client.frame())
         if got.opcode == PING:
@@ -245,7 +245,7 @@ class App:
         if path == "/close":
             await send({"type": "websocket.close", "code": 3000})
         if path == "/sleep":
-            await asyncio.sleep(3.5 * LIMIT)
+            await asyncio.sleep(5 * LIMIT)
             return
         try:
             while path == "/flood":
