@@ -53,7 +53,7 @@ cdef class Application:
     cdef readonly size_t limit          # 0: none
     cdef readonly size_t total          # responses completed
     cdef readonly size_t active         # calls of the application that have not ended
-    cdef Exchange first                 # those among them that have waited: a list
+    cdef Conversation first             # those among them that have waited: a list
     cdef list pool                      # exchanges to use again
     cdef bint cancelling                # the server cancels what still runs
     cdef str root_path
@@ -66,36 +66,29 @@ cdef class Application:
     cdef dict scope(self, dict template, object client, object path, object raw_path, object query, list headers)
 
 
-cdef class Exchange(Call):
+cdef class Conversation(Call):
+    """One call of the application with what it receives and sends: what requests and WebSockets have in common."""
     cdef Application application
     cdef Wire wire              # a Responder; None once the response is complete or the connection lost
     cdef Wire corked            # the wire that gathers during this step
     cdef dict scope
     cdef tuple line             # what the access line says of the request; the scope is the application's to change
-    cdef object receive_call    # the callables given to the application, made once for each exchange
+    cdef object receive_call    # the callables given to the application, made once for each
     cdef object send_call
     cdef Receive spare          # the awaitable of the last receive()
-
-    cdef uint8_t request        # Request
+    cdef object waiters         # None, a Wait, or a list of them: receive() and send() calls that wait
+    cdef Wait rested            # one to use again, or None
+    cdef Conversation previous  # in the application's list
+    cdef Conversation next
+    cdef int64_t length         # bytes that content-length still promises, -1 without one
     cdef uint8_t response       # Response
     cdef uint8_t bodiless       # HEAD: the response has no body
-    cdef uint8_t gone           # tell the application http.disconnect
+    cdef uint8_t gone           # tell the application that the client has gone
     cdef uint8_t stopping       # the server stops: a stream without end gets ClientDisconnected from send(), too
     cdef uint8_t ended          # the application has returned or raised
     cdef uint8_t waits          # it has waited, and is in the application's list
-    cdef Exchange previous
-    cdef Exchange next
-    cdef int64_t length         # bytes that content-length still promises, -1 without one
-
-    cdef bytes body             # what has arrived of the body, or None
-    cdef bytearray more         # and what arrived behind it, or None
-    cdef readonly size_t buffered
-    cdef object waiters         # None, a Wait, or a list of them: receive() and send() calls that wait
-    cdef Wait rested            # one to use again, or None
 
     # From the wire.
-    cdef int feed(self, const char* data, size_t length, bytes source) except -1
-    cdef void arrived(self, bint all) noexcept
     cdef void run(self) noexcept
     cdef void disconnect(self) noexcept
     cdef void lost(self) noexcept
@@ -103,19 +96,32 @@ cdef class Exchange(Call):
 
     cdef object message(self)
     cdef Wait wait(self)
-    cdef bytes take(self)
     cdef int process(self, object message) except -1
     cdef int start_response(self, dict message) except -1
     cdef int send_body(self, dict message) except -1
-    cdef int unexpected(self, object kind) except -1
     cdef void fail(self, bint started) noexcept
     cdef void end(self) noexcept
     cdef void recycle(self, Py_ssize_t references) noexcept
 
 
+cdef class Exchange(Conversation):
+    """One request and its response."""
+    cdef bytes body             # what has arrived of the body, or None
+    cdef bytearray more         # and what arrived behind it, or None
+    cdef readonly size_t buffered
+    cdef uint8_t request        # Request
+
+    # From the wire.
+    cdef int feed(self, const char* data, size_t length, bytes source) except -1
+    cdef void arrived(self, bint all) noexcept
+
+    cdef bytes take(self)
+    cdef int unexpected(self, object kind) except -1
+
+
 cdef class Waiting:
     """An awaitable that waits on the exchange until it has an answer."""
-    cdef Exchange exchange
+    cdef Conversation exchange
     cdef Wait pending           # what it waits for, or None
     cdef object result          # of the last step
 

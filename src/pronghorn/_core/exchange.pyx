@@ -152,7 +152,7 @@ cdef class Application:
 
     cdef list waiting(self):
         """The exchanges whose application has waited and not ended."""
-        cdef Exchange exchange = self.first
+        cdef Conversation exchange = self.first
         cdef list found = []
         while exchange is not None:
             found.append(exchange)
@@ -163,22 +163,22 @@ cdef class Application:
         """Tell every application that still runs that its client is to be thought of as gone: those that listen by
         http.disconnect, those that only send by the next send() that is not the last."""
         for exchange in self.waiting():
-            (<Exchange> exchange).stopping = True
-            (<Exchange> exchange).disconnect()
+            (<Conversation> exchange).stopping = True
+            (<Conversation> exchange).disconnect()
 
     def cancel(self, message=None) -> int:
         """Cancel what still runs; returns how many."""
         self.cancelling = True
         cancelled = 0
         for exchange in self.waiting():
-            task = (<Exchange> exchange).task
+            task = (<Conversation> exchange).task
             if task is not None:
                 task.cancel(message)
                 cancelled += 1
         return cancelled
 
 
-cdef class Exchange(Call):
+cdef class Conversation(Call):
 
     def __cinit__(self, Application application):
         self.application = application
@@ -186,30 +186,6 @@ cdef class Exchange(Call):
         self.receive_call = make_receive(self.next_message, self.next_change) if PYTHON_RECEIVE else self.receive
 
     # From the wire.
-
-    cdef int feed(self, const char* data, size_t length, bytes source) except -1:
-        """Body bytes, in the wire's memory; if they are all of `source`, that is taken instead of a copy."""
-        cdef Py_ssize_t size
-        if self.body is None:
-            if source is not None and <size_t> PyBytes_GET_SIZE(source) == length:
-                self.body = source
-            else:
-                self.body = PyBytes_FromStringAndSize(data, length)
-        else:
-            if self.more is None:
-                self.more = bytearray()
-            size = PyByteArray_GET_SIZE(self.more)
-            PyByteArray_Resize(self.more, size + length)
-            memcpy(PyByteArray_AS_STRING(self.more) + size, data, length)
-        self.buffered += length
-        return 0
-
-    cdef void arrived(self, bint all) noexcept:
-        """Body bytes have been fed, or (`all`) its end has come."""
-        if all:
-            self.request = ARRIVED
-        if self.waiters is not None:
-            self.wake(False)
 
     cdef void run(self) noexcept:
         """Call the application."""
@@ -267,28 +243,6 @@ cdef class Exchange(Call):
         if self.ended and self.wire is None:
             self.recycle(1)
 
-    cdef void returned(self, object result) noexcept:
-        if result is not None:
-            self.application.error.error("ASGI callable should return None, but returned '%s'.", result)
-        if self.gone and self.response < COMPLETE:
-            # It was told that the client has gone, and believed it.
-            self.fail(True)
-        elif self.response == AWAITED:
-            self.application.error.error("ASGI callable returned without starting response.")
-            self.fail(False)
-        elif self.response == STARTED:
-            self.application.error.error("ASGI callable returned without completing response.")
-            self.fail(True)
-        self.end()
-
-    cdef void raised(self, object error) noexcept:
-        quiet = ((self.response == LOST or self.stopping) and is_disconnect(error)) or (self.application.cancelling and isinstance(error, CancelledError))
-        if not quiet:
-            self.application.error.error("Exception in ASGI application\n", exc_info=error)
-        if self.response < COMPLETE:
-            self.fail(self.response == STARTED)
-        self.end()
-
     cdef void fail(self, bint started) noexcept:
         """The application has ended without a complete response."""
         cdef Responder wire = <Responder> self.wire
@@ -316,23 +270,8 @@ cdef class Exchange(Call):
             self.previous = self.next = None
 
     cdef void recycle(self, Py_ssize_t references) noexcept:
-        """Serve again, if the application kept nothing: neither callable, nor what receive() or send() returned.
-
-        Ours are: of each callable `references`, and of the exchange itself the callables' (receive() in Python has two
-        methods inside), the last awaitable's and the caller's."""
-        if Py_REFCNT(<PyObject*> self.send_call) != references \
-                or Py_REFCNT(<PyObject*> self.receive_call) != references \
-                or Py_REFCNT(<PyObject*> self) > 3 + PYTHON_RECEIVE + (self.spare is not None) \
-                or (self.spare is not None and Py_REFCNT(<PyObject*> self.spare) != 1) \
-                or self.waiters is not None or len(self.application.pool) >= POOL:
-            # The callables hold the exchange, too: it would only be freed by the collector.
-            self.send_call = self.receive_call = self.spare = None
-            return
-        self.scope = None
-        self.body = None
-        self.more = None
-        self.buffered = 0
-        self.application.pool.append(self)
+        """Serve again, if that is possible: the application has ended, and the wire has no need of it any more."""
+        pass
 
     # receive()
 
@@ -346,40 +285,12 @@ cdef class Exchange(Call):
         return awaitable
 
     def next_message(self):
-        """The message that receive() returns now, or None if it has to wait."""
+        """message(), where receive() is written in Python."""
         return self.message()
 
     def next_change(self):
         """A future that is done when there may be another message."""
         return self.wait()
-
-    cdef object message(self):
-        if self.response == COMPLETE:
-            return {"type": "http.disconnect"}
-        if self.request == ARRIVED:
-            self.request = DELIVERED
-            if self.buffered == 0:
-                return {"type": "http.request", "body": b"", "more_body": False}
-            return {"type": "http.request", "body": self.take(), "more_body": False}
-        if self.gone:
-            return {"type": "http.disconnect"}
-        if self.request == ARRIVING:
-            if self.buffered:
-                body = self.take()
-                (<Responder> self.wire).body_taken()
-                return {"type": "http.request", "body": body, "more_body": True}
-            (<Responder> self.wire).body_wanted()
-        return None
-
-    cdef bytes take(self):
-        """What has arrived of the body since the last call."""
-        cdef bytes body = self.body
-        if self.more is not None:
-            body += self.more
-            self.more = None
-        self.body = None
-        self.buffered = 0
-        return body
 
     cdef Wait wait(self):
         """A future that the next wake() completes."""
@@ -399,6 +310,10 @@ cdef class Exchange(Call):
             self.waiters = [self.waiters, wait]
         return wait
 
+    cdef object message(self):
+        """The message that receive() returns now, or None if it has to wait."""
+        raise NotImplementedError
+
     # send()
 
     def send(self, message):
@@ -412,30 +327,6 @@ cdef class Exchange(Call):
         drain = Drain.__new__(Drain)
         (<Drain> drain).exchange = self
         return drain
-
-    cdef int process(self, object message) except -1:
-        cdef PyObject* kind
-        if type(message) is not dict:
-            try:
-                message = dict(message)
-            except (TypeError, ValueError):
-                raise MessageError(f"an ASGI message must be a dict, not {type(message).__name__}") from None
-        kind = PyDict_GetItem(message, "type")
-        if kind is NULL:
-            raise MessageError("an ASGI message must have a 'type'")
-        if self.response == LOST:
-            raise ClientDisconnected("the client has gone")
-        if self.response == STARTED and <object> kind == "http.response.body":
-            return self.send_body(message)
-        if self.response == AWAITED and <object> kind == "http.response.start":
-            return self.start_response(message)
-        return self.unexpected(<object> kind)
-
-    cdef int unexpected(self, object kind) except -1:
-        if self.response == COMPLETE:
-            raise MessageError(f"Unexpected ASGI message '{kind}' sent, after response already completed.")
-        expected = "http.response.start" if self.response == AWAITED else "http.response.body"
-        raise MessageError(f"Expected ASGI message '{expected}', but got '{kind}'.")
 
     cdef int start_response(self, dict message) except -1:
         cdef PyObject* entry = PyDict_GetItem(message, "status")
@@ -504,6 +395,136 @@ cdef class Exchange(Call):
             self.application.count()
             self.wake(False)
         return 0
+
+    cdef int process(self, object message) except -1:
+        """What send() does with a message; raises MessageError when it breaks a rule."""
+        raise NotImplementedError
+
+
+cdef class Exchange(Conversation):
+
+    # From the wire.
+
+    cdef int feed(self, const char* data, size_t length, bytes source) except -1:
+        """Body bytes, in the wire's memory; if they are all of `source`, that is taken instead of a copy."""
+        cdef Py_ssize_t size
+        if self.body is None:
+            if source is not None and <size_t> PyBytes_GET_SIZE(source) == length:
+                self.body = source
+            else:
+                self.body = PyBytes_FromStringAndSize(data, length)
+        else:
+            if self.more is None:
+                self.more = bytearray()
+            size = PyByteArray_GET_SIZE(self.more)
+            PyByteArray_Resize(self.more, size + length)
+            memcpy(PyByteArray_AS_STRING(self.more) + size, data, length)
+        self.buffered += length
+        return 0
+
+    cdef void arrived(self, bint all) noexcept:
+        """Body bytes have been fed, or (`all`) its end has come."""
+        if all:
+            self.request = ARRIVED
+        if self.waiters is not None:
+            self.wake(False)
+
+    # From the drive.
+
+    cdef void returned(self, object result) noexcept:
+        if result is not None:
+            self.application.error.error("ASGI callable should return None, but returned '%s'.", result)
+        if self.gone and self.response < COMPLETE:
+            # It was told that the client has gone, and believed it.
+            self.fail(True)
+        elif self.response == AWAITED:
+            self.application.error.error("ASGI callable returned without starting response.")
+            self.fail(False)
+        elif self.response == STARTED:
+            self.application.error.error("ASGI callable returned without completing response.")
+            self.fail(True)
+        self.end()
+
+    cdef void raised(self, object error) noexcept:
+        quiet = ((self.response == LOST or self.stopping) and is_disconnect(error)) or (self.application.cancelling and isinstance(error, CancelledError))
+        if not quiet:
+            self.application.error.error("Exception in ASGI application\n", exc_info=error)
+        if self.response < COMPLETE:
+            self.fail(self.response == STARTED)
+        self.end()
+
+    cdef void recycle(self, Py_ssize_t references) noexcept:
+        """Serve again, if the application kept nothing: neither callable, nor what receive() or send() returned.
+
+        Ours are: of each callable `references`, and of the exchange itself the callables' (receive() in Python has two
+        methods inside), the last awaitable's and the caller's."""
+        if Py_REFCNT(<PyObject*> self.send_call) != references \
+                or Py_REFCNT(<PyObject*> self.receive_call) != references \
+                or Py_REFCNT(<PyObject*> self) > 3 + PYTHON_RECEIVE + (self.spare is not None) \
+                or (self.spare is not None and Py_REFCNT(<PyObject*> self.spare) != 1) \
+                or self.waiters is not None or len(self.application.pool) >= POOL:
+            # The callables hold the exchange, too: it would only be freed by the collector.
+            self.send_call = self.receive_call = self.spare = None
+            return
+        self.scope = None
+        self.body = None
+        self.more = None
+        self.buffered = 0
+        self.application.pool.append(self)
+
+    # receive() and send()
+
+    cdef object message(self):
+        if self.response == COMPLETE:
+            return {"type": "http.disconnect"}
+        if self.request == ARRIVED:
+            self.request = DELIVERED
+            if self.buffered == 0:
+                return {"type": "http.request", "body": b"", "more_body": False}
+            return {"type": "http.request", "body": self.take(), "more_body": False}
+        if self.gone:
+            return {"type": "http.disconnect"}
+        if self.request == ARRIVING:
+            if self.buffered:
+                body = self.take()
+                (<Responder> self.wire).body_taken()
+                return {"type": "http.request", "body": body, "more_body": True}
+            (<Responder> self.wire).body_wanted()
+        return None
+
+    cdef bytes take(self):
+        """What has arrived of the body since the last call."""
+        cdef bytes body = self.body
+        if self.more is not None:
+            body += self.more
+            self.more = None
+        self.body = None
+        self.buffered = 0
+        return body
+
+    cdef int process(self, object message) except -1:
+        cdef PyObject* kind
+        if type(message) is not dict:
+            try:
+                message = dict(message)
+            except (TypeError, ValueError):
+                raise MessageError(f"an ASGI message must be a dict, not {type(message).__name__}") from None
+        kind = PyDict_GetItem(message, "type")
+        if kind is NULL:
+            raise MessageError("an ASGI message must have a 'type'")
+        if self.response == LOST:
+            raise ClientDisconnected("the client has gone")
+        if self.response == STARTED and <object> kind == "http.response.body":
+            return self.send_body(message)
+        if self.response == AWAITED and <object> kind == "http.response.start":
+            return self.start_response(message)
+        return self.unexpected(<object> kind)
+
+    cdef int unexpected(self, object kind) except -1:
+        if self.response == COMPLETE:
+            raise MessageError(f"Unexpected ASGI message '{kind}' sent, after response already completed.")
+        expected = "http.response.start" if self.response == AWAITED else "http.response.body"
+        raise MessageError(f"Expected ASGI message '{expected}', but got '{kind}'.")
 
 
 def is_disconnect(error) -> bool:

@@ -19,7 +19,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 from .ahead cimport ReadAhead
 from .body cimport Decoder
-from .exchange cimport Exchange
+from .exchange cimport Conversation
 from .handshake cimport Opening
 from .head cimport Head
 from .service cimport Service
@@ -49,7 +49,7 @@ cdef enum Writing:
 cdef class Http1(Acceptor):
     cdef Service service
     cdef dict template          # of the scope
-    cdef Exchange exchange      # the one whose response is not complete, or None
+    cdef Conversation exchange  # the one whose response is not complete, or None
     cdef Head* head             # a head that has arrived in part, or NULL
     cdef ReadAhead* ahead       # or NULL
     cdef bytes source           # the object that is being fed, if it is one: a body that is all of it is not copied
@@ -71,10 +71,7 @@ cdef class Http1(Acceptor):
     cdef bint watched           # the deadline of the current request's body is set
     cdef bint blank             # there was input, but nothing in it
     cdef bint expects           # the client waits for 100 Continue
-    cdef bint paused            # reading is paused
     cdef bint half_closed       # the client has shut down its side
-    cdef bint feeding           # we are inside feed()
-    cdef bint closing           # to be closed when the gathered output is sent
     cdef size_t began           # where the current response begins in the gather buffer
     cdef Opening opening        # of the WebSocket that the current request asks for, or None
     cdef WebSocket successor    # what the connection has become while it was being fed, or None
@@ -95,7 +92,7 @@ cdef class Http1(Acceptor):
     cdef void pause(self, bint reading) noexcept
     cdef void refuse(self, int status) noexcept
     cdef int answer(self, int status) except -1
-    cdef void turn_away(self, Exchange exchange) noexcept
+    cdef void turn_away(self, Conversation exchange) noexcept
     cdef void leave(self) noexcept
     cdef void shut(self, bint linger) noexcept
     cdef void next_request(self) noexcept

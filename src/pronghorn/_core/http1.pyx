@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 
 from .ahead cimport ReadAhead, make_room, new_ahead
 from .body cimport BROKEN, DATA, END, decode, expect_chunks, expect_length
-from .exchange cimport ARRIVED
+from .exchange cimport ARRIVED, Exchange
 from .handshake cimport open_handshake, write_switch
 from .head cimport NOTHING, PARTIAL, REFUSED, TARGET, Parsed, copy_head, method_name, only_line_ends, reset_head, run_head
 from .llhttp cimport HTTP_HEAD
@@ -181,7 +181,7 @@ cdef class Http1(Acceptor):
 
     cdef const char* parse_head(self, const char* at, const char* end) noexcept:
         cdef Head* head = self.head
-        cdef Exchange exchange
+        cdef Conversation exchange
         cdef const char* rest = NULL
         cdef int status
         cdef Parsed parsed
@@ -280,7 +280,7 @@ cdef class Http1(Acceptor):
                 expect_length(&self.decoder, request.length)
         else:
             self.reading = HELD
-            self.exchange.request = ARRIVED
+            (<Exchange> self.exchange).request = ARRIVED
         return 0
 
     cdef int begin_session(self, object method, object query, list headers) except -1:
@@ -309,7 +309,7 @@ cdef class Http1(Acceptor):
                 break
             if self.reading == BODY:
                 try:
-                    self.exchange.feed(data, length, self.source)
+                    (<Exchange> self.exchange).feed(data, length, self.source)
                 except MemoryError:
                     self.refuse(503)
                     return end
@@ -333,9 +333,9 @@ cdef class Http1(Acceptor):
         if decoded == END:
             self.reading = HELD
             self.pause(False)
-        elif self.service.body_high_water and self.exchange.buffered > self.service.body_high_water:
+        elif self.service.body_high_water and (<Exchange> self.exchange).buffered > self.service.body_high_water:
             self.pause(True)
-        self.exchange.arrived(decoded == END)
+        (<Exchange> self.exchange).arrived(decoded == END)
         return at
 
     cdef inline void pause(self, bint reading) noexcept:
@@ -553,7 +553,7 @@ cdef class Http1(Acceptor):
 
     cdef void refuse(self, int status) noexcept:
         """The input is not acceptable, or not in time: answer if that is still possible, and close."""
-        cdef Exchange exchange = self.exchange
+        cdef Conversation exchange = self.exchange
         reason = HTTPStatus(status).phrase
         client = self.edge.client()
         self.service.application.error.warning(
@@ -579,7 +579,7 @@ cdef class Http1(Acceptor):
             self.edge.send(mark, NULL, 0, None, NULL, 0)
         return 0
 
-    cdef void turn_away(self, Exchange exchange) noexcept:
+    cdef void turn_away(self, Conversation exchange) noexcept:
         """There are more requests under way than --limit-concurrency allows: no call for this one."""
         self.service.application.error.warning("Exceeded concurrency limit.")
         self.exchange = None
@@ -592,7 +592,7 @@ cdef class Http1(Acceptor):
 
     cdef void turn_slow_away(self) noexcept:
         """The application does not say whether it accepts the WebSocket."""
-        cdef Exchange exchange = self.exchange
+        cdef Conversation exchange = self.exchange
         self.service.application.error.warning("WebSocket handshake timed out.")
         self.exchange = None
         exchange.lost()
@@ -678,7 +678,7 @@ cdef class Http1(Acceptor):
             self.shut(True)
 
     cdef void lost(self) noexcept:
-        cdef Exchange exchange = self.exchange
+        cdef Conversation exchange = self.exchange
         self.reading = CLOSED
         self.exchange = None
         self.held = None

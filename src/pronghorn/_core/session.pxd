@@ -10,7 +10,7 @@ on the wire is a Channel.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from .exchange cimport Application, Exchange, Responder
+from .exchange cimport Application, Conversation, Responder
 from .wire cimport Wire
 
 
@@ -36,7 +36,7 @@ cdef class Acceptor(Responder):
     cdef Channel accept(self, Session session, bytes subprotocol, object headers)
 
 
-cdef class Session(Exchange):
+cdef class Session(Conversation):
     cdef list queue             # messages that have arrived, each a str or bytes
     cdef object reason          # of the websocket.disconnect
     cdef uint32_t taken         # how many messages of the queue the application has

@@ -9,7 +9,7 @@ from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_KIND
 
-from .exchange cimport ARRIVED, AWAITED, COMPLETE, LOST, STARTED
+from .exchange cimport AWAITED, COMPLETE, LOST, STARTED
 from .frames cimport legal_close
 
 from ..errors import ClientDisconnected, MessageError
@@ -64,7 +64,6 @@ cdef Session open_session(Application application, Acceptor wire, dict template,
     PyDict_SetItem(scope, "extensions", {"websocket.http.response": {}})
     session.scope = scope
     session.wire = wire
-    session.request = ARRIVED
     session.response = AWAITED
     session.length = -1
     session.most = most
@@ -81,7 +80,7 @@ cdef size_t memory_of(object item) noexcept:
     return PyBytes_GET_SIZE(item)
 
 
-cdef class Session(Exchange):
+cdef class Session(Conversation):
 
     # From the wire.
 
@@ -153,13 +152,10 @@ cdef class Session(Exchange):
         self.end()
 
     cdef void end(self) noexcept:
-        Exchange.end(self)
+        Conversation.end(self)
         self.queue = None
         # The callables hold the session, too: it would only be freed by the collector.
         self.send_call = self.receive_call = self.spare = None
-
-    cdef void recycle(self, Py_ssize_t references) noexcept:
-        pass                    # sessions last: there is nothing to gain
 
     # receive()
 

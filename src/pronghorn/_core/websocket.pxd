@@ -12,7 +12,7 @@ before it.
 """
 
 from cpython.object cimport PyObject
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from .deflate cimport Deflate
 from .frames cimport Frame
@@ -63,21 +63,19 @@ cdef class WebSocket(Channel):
     cdef Session session        # None once the connection is lost
     cdef Deflate deflate        # or None
     cdef bytes waiting          # input that has to wait: a part of a frame, or behind a full queue
-    cdef bytes pong             # the payload of the last ping, to be answered when the client reads again
-    cdef tuple failure          # a close code and reason for what is refused, once the application has had its messages
+    # What is to be sent later, or None: bytes, the payload of the last ping, when the client reads again; or a tuple, a
+    # close code and reason for what is refused, once the application has had its messages.
+    cdef object later
     cdef Incoming* incoming     # or NULL: idle sessions have none
     cdef Outgoing* held         # or NULL
     cdef uint32_t next_ping     # tick
     cdef uint32_t pinged        # tick of the ping that nothing has been heard since; 0: none
-    cdef uint32_t controls      # control and empty frames
-    cdef uint32_t controls_since    # tick from which they are counted
+    cdef uint16_t controls      # control and empty frames
+    cdef uint16_t controls_since    # tick from which they are counted, its last 16 bits
     cdef uint8_t state
     cdef uint8_t blocked
-    cdef uint8_t taking         # we are inside take()
     cdef uint8_t settled        # the application was woken before the close that stands there
     cdef uint8_t watched        # the deadline counts the message under way
-    cdef uint8_t paused         # reading is paused
-    cdef uint8_t closing        # to be closed when the gathered output is sent
 
     cdef void start(self, bint paused, bint half_closed, bytes early) noexcept
     cdef void begin_with(self, const char* data, size_t length) noexcept
@@ -93,6 +91,7 @@ cdef class WebSocket(Channel):
     cdef int add(self, const char* data, size_t length, bint masked) except -1
     cdef int room(self, size_t extra) except -1
     cdef void forget(self) noexcept
+    cdef bint refusing(self) noexcept
     cdef bint frequent(self) noexcept
     cdef int write(self, uint8_t opcode, bint compressed, const char* data, size_t length, object owner) except -1
     cdef int hold(self, uint8_t opcode, bint compressed, const char* data, size_t length) except -1

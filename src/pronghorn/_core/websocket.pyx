@@ -90,7 +90,7 @@ cdef class WebSocket(Channel):
     cdef void resume(self) noexcept:
         """Go on with input that waited."""
         cdef bytes waiting = self.waiting
-        if self.state >= LINGER or self.taking:
+        if self.state >= LINGER or self.feeding:
             return
         if self.service.draining:
             self.drain()
@@ -107,7 +107,7 @@ cdef class WebSocket(Channel):
         cdef Session session = self.session
         cdef bint stop
         cdef int code
-        self.taking = True
+        self.feeding = True
         while True:
             self.cork()
             at = self.parse(at, end)
@@ -116,12 +116,12 @@ cdef class WebSocket(Channel):
             if session.news():
                 session.wake(True)
             self.settled = self.blocked == SETTLING     # once is enough: who waits may be a send()
-            if self.failure is not None:
-                code, reason = self.failure
+            if self.refusing():
+                code, reason = self.later
                 self.fail(code, reason)
             if not self.blocked or (self.blocked == FULL and session.full()) or self.state >= LINGER:
                 break
-        self.taking = False
+        self.feeding = False
         if self.state >= LINGER:
             return
         if at != end:
@@ -143,7 +143,7 @@ cdef class WebSocket(Channel):
         cdef Incoming* incoming
         self.blocked = NO
         try:
-            while self.state < LINGER and self.failure is None:
+            while self.state < LINGER and not self.refusing():
                 incoming = self.incoming
                 if incoming is not NULL:
                     if incoming.inflating and not self.inflate():
@@ -198,7 +198,7 @@ cdef class WebSocket(Channel):
                 return at + header + frame.length
             at += header
             self.begin_frame(&frame)
-            if self.state >= LINGER or self.failure is not None:
+            if self.state >= LINGER or self.refusing():
                 return end
         size = min(self.incoming.left, <uint64_t> (end - at))
         self.payload(at, size)
@@ -285,7 +285,7 @@ cdef class WebSocket(Channel):
                 self.fail(TOO_BIG, "message too big")
                 return False
             self.add(PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece), False)
-            if self.state >= LINGER or self.failure is not None:
+            if self.state >= LINGER or self.refusing():
                 return False
             if incoming.size - before >= TURN:
                 self.edge.resume_soon()
@@ -383,15 +383,19 @@ cdef class WebSocket(Channel):
                 self.write(PONG, False, payload, length, None)
             else:
                 # Section 5.5.3: only the latest has to be answered.
-                self.pong = payload[:length]
+                self.later = payload[:length]
         return 0
+
+    cdef bint refusing(self) noexcept:
+        return type(self.later) is tuple
 
     cdef bint frequent(self) noexcept:
         """Count a frame that carries nothing for the application. True: there are too many of them."""
-        if self.service.now - self.controls_since >= self.service.ticks.ten_seconds:
-            self.controls_since = self.service.now
+        if <uint16_t> (self.service.now - self.controls_since) >= self.service.ticks.ten_seconds:
+            self.controls_since = <uint16_t> self.service.now
             self.controls = 0
-        self.controls += 1
+        if self.controls < 65535:
+            self.controls += 1
         return self.service.ws_controls != 0 and self.controls > self.service.ws_controls
 
     # Output.
@@ -482,11 +486,13 @@ cdef class WebSocket(Channel):
         return 0
 
     cdef void set_writable(self, bint writable) noexcept:
-        cdef bytes payload = self.pong
+        cdef bytes payload = None
         self.writable = writable
         if not writable:
             return
-        self.pong = None
+        if type(self.later) is bytes:
+            payload = self.later
+            self.later = None
         if payload is not None and self.state == OPEN:
             try:
                 self.write(PONG, False, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), None)
@@ -496,7 +502,7 @@ cdef class WebSocket(Channel):
             self.session.wake(False)
 
     cdef void message_taken(self) noexcept:
-        if self.blocked and not self.taking:
+        if self.blocked and not self.feeding:
             self.edge.resume_soon()
 
     # The end, and time.
@@ -524,9 +530,9 @@ cdef class WebSocket(Channel):
     cdef void fail(self, int code, str reason) noexcept:
         """Section 7.1.7: the client broke a rule or a limit. Say which, and close."""
         if self.edge.corked and self.session.news():
-            self.failure = (code, reason)       # first the application gets, and may answer, what came before it
+            self.later = (code, reason)     # first the application gets, and may answer, what came before it
             return
-        self.failure = None
+        self.later = None
         client = self.edge.client()
         self.service.application.error.warning(
             "WebSocket closed: %d %s (%s)", code, reason, f"{client[0]}:{client[1]}" if client else "-"

@@ -32,7 +32,10 @@ cdef class Edge:
 cdef class Wire:
     """What an edge needs of a wire, and what every call of an application does."""
     cdef Edge edge
-    cdef bint writable          # below the write high-water mark
+    cdef uint8_t writable       # below the write high-water mark
+    cdef uint8_t feeding        # we are inside feed()
+    cdef uint8_t paused         # reading is paused
+    cdef uint8_t closing        # to be closed when the gathered output is sent
 
     # From the edge.
     cdef void feed(self, const char* data, size_t length, bytes source) noexcept
