@@ -146,7 +146,9 @@ class Settings:
         4096, count(), "Fragments of a message, beyond one for every 64 bytes: 1008."
     )
     ws_control_limit: int | None = websocket(
-        1000, Number("INTEGER", "a whole number", 0, 65_534, "no limit"), "Control or empty frames in ten seconds: 1008."
+        1000,
+        Number("INTEGER", "a whole number", 0, 65_534, "no limit"),
+        "Control or empty frames in ten seconds: 1008.",
     )
     ws_deflate_window_bits: int = websocket(
         12, Number("BITS", "a number of bits", 9, 15), "Window for compression; each bit doubles a session's memory."
