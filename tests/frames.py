@@ -206,10 +206,11 @@ class Client(Peer):
         self.send(close(code, reason))
         assert self.bye() == (code, "")
 
-    def stream(self, within: float | None = None) -> tuple[Response, list[Frame]]:
-        """All that comes until the server ends the connection: the head, and the frames behind it."""
-        data, how = self.drain(within)
-        assert how == "fin", f"ended by {how} after {data[:500]!r}"
+    def stream(self, *ends: str) -> tuple[Response, list[Frame]]:
+        """All that comes until the server ends the connection, in order if no other ends are named: the head, and the
+        frames behind it."""
+        data, how = self.drain()
+        assert how in (ends or ("fin",)), f"ended by {how} after {data[:500]!r}"
         self.buffer, self.how = data, how
         head = self.head()
         rest, self.buffer = self.buffer, b""
