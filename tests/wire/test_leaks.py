@@ -6,14 +6,13 @@ import asyncio
 import gc
 import logging
 import os
-import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from growth import measure
 from peer import Closed, Peer
 from probes import FIRST, head
 from serving import Server, modes
@@ -104,20 +103,6 @@ ENDS: dict[str, Callable[[Peer], None]] = {
     "reset-with-a-pipeline": lambda peer: reset_after(peer, get("/wait") + FIRST * 50),
     "half-closed": lambda peer: peer.send(FIRST).finish().response() and None,
 }
-
-
-def measure(server: Server) -> tuple[Counter[str], int, int]:
-    """Objects that are the server's or asyncio's, allocated blocks, open descriptors."""
-    server.until(lambda: server.open == 0 and server.active == 0, "nothing is under way", within=5)
-    server.take_log()
-    server.calls.clear()
-    gc.collect()
-    kinds = Counter(
-        f"{type(one).__module__}.{type(one).__qualname__}"
-        for one in gc.get_objects()
-        if str(type(one).__module__).startswith(("pronghorn", "asyncio", "_asyncio", "uvloop"))
-    )
-    return kinds, sys.getallocatedblocks(), len(os.listdir("/proc/self/fd"))
 
 
 @pytest.mark.parametrize("end", ENDS)

@@ -6,14 +6,13 @@ import asyncio
 import gc
 import logging
 import os
-import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from frames import BINARY, CONTINUATION, Client, binary, close, frame, ping, switched, text, upgrade
+from growth import measure
 from peer import Closed
 from serving import Server, modes
 from sessions import ACCEPT
@@ -153,20 +152,6 @@ ENDS: dict[str, Callable[[Client], None]] = {
     "close-not-answered": lambda client: told(client, "/close"),
     "receive-given-up": lambda client: leaving(client, "/task", data=text("x")),
 }
-
-
-def measure(server: Server) -> tuple[Counter[str], int, int]:
-    """Objects that are the server's or asyncio's, allocated blocks, open descriptors."""
-    server.until(lambda: server.open == 0 and server.active == 0, "nothing is under way", within=5)
-    server.take_log()
-    server.calls.clear()
-    gc.collect()
-    kinds = Counter(
-        f"{type(one).__module__}.{type(one).__qualname__}"
-        for one in gc.get_objects()
-        if str(type(one).__module__).startswith(("pronghorn", "asyncio", "_asyncio", "uvloop"))
-    )
-    return kinds, sys.getallocatedblocks(), len(os.listdir("/proc/self/fd"))
 
 
 @pytest.mark.parametrize("end", ENDS)

@@ -12,6 +12,8 @@ from cpython.ref cimport Py_DECREF
 
 from ..calling import adopt, call as plain_call
 
+from .future cimport current_tasks
+
 cdef extern from *:
     """
     /* A task may serve the next request only if nobody can tell: one reference (ours), no weak reference, and no
@@ -61,16 +63,10 @@ cdef bint HAS_EAGER_START = sys.version_info >= (3, 12)
 # Who is running. On 3.11 to 3.13 the C module keeps a dictionary, loop -> task, which it also shows; from 3.12 on there
 # is a function that sets the current task and returns the one before, which newer versions leave as the only way.
 cdef object swap_current_task = None
-cdef dict current_tasks = None
 try:
     from _asyncio import _swap_current_task as swap_current_task
 except ImportError:
     pass
-if sys.version_info < (3, 14):
-    try:
-        from _asyncio import _current_tasks as current_tasks
-    except ImportError:
-        pass
 
 
 cdef inline object steal(PyObject* reference):

@@ -96,7 +96,7 @@ cdef class Conversation(Call):
 
     cdef object message(self)
     cdef Wait wait(self)
-    cdef int process(self, object message) except -1
+    cdef int process(self, dict message, object kind) except -1
     cdef int start_response(self, dict message) except -1
     cdef int send_body(self, dict message) except -1
     cdef void fail(self, bint started) noexcept

@@ -318,8 +318,14 @@ cdef class Conversation(Call):
 
     def send(self, message):
         """The ASGI send callable. What it does, it does when it is called; errors are raised where it is awaited."""
+        cdef PyObject* kind
         try:
-            self.process(message)
+            if type(message) is not dict:
+                message = as_dict(message)
+            kind = PyDict_GetItem(message, "type")
+            if kind is NULL:
+                raise MessageError("an ASGI message must have a 'type'")
+            self.process(<dict> message, <object> kind)
         except BaseException as error:
             return Failed.__new__(Failed, error)
         if self.wire is None or self.wire.writable:
@@ -396,8 +402,8 @@ cdef class Conversation(Call):
             self.wake(False)
         return 0
 
-    cdef int process(self, object message) except -1:
-        """What send() does with a message; raises MessageError when it breaks a rule."""
+    cdef int process(self, dict message, object kind) except -1:
+        """What send() does with a message of this type; raises MessageError when it breaks a rule."""
         raise NotImplementedError
 
 
@@ -502,29 +508,27 @@ cdef class Exchange(Conversation):
         self.buffered = 0
         return body
 
-    cdef int process(self, object message) except -1:
-        cdef PyObject* kind
-        if type(message) is not dict:
-            try:
-                message = dict(message)
-            except (TypeError, ValueError):
-                raise MessageError(f"an ASGI message must be a dict, not {type(message).__name__}") from None
-        kind = PyDict_GetItem(message, "type")
-        if kind is NULL:
-            raise MessageError("an ASGI message must have a 'type'")
+    cdef int process(self, dict message, object kind) except -1:
         if self.response == LOST:
             raise ClientDisconnected("the client has gone")
-        if self.response == STARTED and <object> kind == "http.response.body":
+        if self.response == STARTED and kind == "http.response.body":
             return self.send_body(message)
-        if self.response == AWAITED and <object> kind == "http.response.start":
+        if self.response == AWAITED and kind == "http.response.start":
             return self.start_response(message)
-        return self.unexpected(<object> kind)
+        return self.unexpected(kind)
 
     cdef int unexpected(self, object kind) except -1:
         if self.response == COMPLETE:
             raise MessageError(f"Unexpected ASGI message '{kind}' sent, after response already completed.")
         expected = "http.response.start" if self.response == AWAITED else "http.response.body"
         raise MessageError(f"Expected ASGI message '{expected}', but got '{kind}'.")
+
+
+cdef dict as_dict(object message):
+    try:
+        return dict(message)
+    except (TypeError, ValueError):
+        raise MessageError(f"an ASGI message must be a dict, not {type(message).__name__}") from None
 
 
 def is_disconnect(error) -> bool:

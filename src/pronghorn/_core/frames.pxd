@@ -20,6 +20,19 @@ cdef enum:
     HEADER_MAX = 14             # bytes of the longest header of a masked frame; ours have no key and take 10
 
 
+cdef enum CloseCode:
+    # Section 7.4.1, and the IANA registry.
+    NORMAL = 1000
+    PROTOCOL_ERROR = 1002
+    NO_CODE = 1005              # never on the wire: the close had none
+    ABNORMAL = 1006             # never on the wire: the connection was lost
+    NOT_CONSISTENT = 1007
+    POLICY = 1008
+    TOO_BIG = 1009
+    INTERNAL_ERROR = 1011
+    SERVICE_RESTART = 1012
+
+
 cdef struct Frame:
     uint64_t length             # bytes of the payload, below 2^63
     uint8_t[4] key

@@ -8,6 +8,10 @@ that waits for nothing else needs no task of asyncio's: it is a Sleeper, which i
 from libc.stdint cimport uint8_t
 
 
+# loop -> the task in the middle of a step, where the C module of asyncio shows it (up to 3.13); else None.
+cdef dict current_tasks
+
+
 cdef class Sleeper:
     """What a Wait needs of who waits for it without a task. The drive's Call is one."""
 

@@ -13,7 +13,7 @@ cdef object CancelledError = asyncio.CancelledError
 cdef object InvalidStateError = asyncio.InvalidStateError
 cdef object current_task = asyncio.current_task
 cdef object running_loop = asyncio.get_running_loop
-cdef dict current_tasks = None
+current_tasks = None
 if sys.version_info < (3, 14):
     try:
         from _asyncio import _current_tasks as current_tasks
@@ -126,10 +126,6 @@ cdef class Wait:
         if not self.finished:
             self.callbacks = kept or None
         return len(before) - len(kept)
-
-    def finish(self, bint now=False):
-        """complete(), for tests."""
-        self.complete(now)
 
     def __await__(self):
         return self

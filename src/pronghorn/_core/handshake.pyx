@@ -6,7 +6,7 @@ from hashlib import sha1
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
-from .deflate cimport Deflate, DeflateOptions, negotiate
+from .deflate cimport DeflateOptions, negotiate
 from .octets cimport TOKEN
 from .output cimport Output, append
 from .response cimport Declared, Defaults, write_headers

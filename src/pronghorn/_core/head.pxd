@@ -5,7 +5,7 @@ nothing is copied and the bytes may be moved between two reads. The body is not 
 it is told that there is none, and stops after the empty line.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from .llhttp cimport llhttp_t
 

@@ -23,7 +23,7 @@ from .exchange cimport Conversation
 from .handshake cimport Opening
 from .head cimport Head
 from .service cimport Service
-from .session cimport Acceptor, Session
+from .session cimport Acceptor
 from .websocket cimport WebSocket
 
 
@@ -80,7 +80,6 @@ cdef class Http1(Acceptor):
     cdef void push(self, const char* data, size_t length) noexcept
     cdef bint handed_over(self, const char* at, size_t length) noexcept
     cdef int begin_session(self, object method, object query, list headers) except -1
-    cdef void turn_slow_away(self) noexcept
     cdef void parse_ahead(self, size_t offset) noexcept
     cdef void fed(self) noexcept
     cdef const char* parse(self, const char* at, const char* end) noexcept
@@ -92,7 +91,7 @@ cdef class Http1(Acceptor):
     cdef void pause(self, bint reading) noexcept
     cdef void refuse(self, int status) noexcept
     cdef int answer(self, int status) except -1
-    cdef void turn_away(self, Conversation exchange) noexcept
+    cdef void turn_away(self, str why) noexcept
     cdef void leave(self) noexcept
     cdef void shut(self, bint linger) noexcept
     cdef void next_request(self) noexcept

@@ -13,16 +13,14 @@ from .exchange cimport ARRIVED, Exchange
 from .handshake cimport open_handshake, write_switch
 from .head cimport NOTHING, PARTIAL, REFUSED, TARGET, Parsed, copy_head, method_name, only_line_ends, reset_head, run_head
 from .llhttp cimport HTTP_HEAD
-from .output cimport Output, append
+from .output cimport GATHERED, LARGE, Output, append
 from .request cimport Request, examine
 from .response cimport Declared, write_chunk_size, write_headers, write_length, write_refusal, write_status
-from .session cimport Channel, open_session
+from .session cimport Channel, Session, open_session
 from .websocket cimport WebSocket
 from .wire cimport Edge
 
 cdef enum:
-    LARGE_BODY = 16384          # from here on a body is sent from where it is instead of being copied
-    GATHERED = 65536            # what may gather before it is sent
     READ_AHEAD = 65536          # input behind a request in progress, then reading pauses
     UNREAD_BODY = 65536         # of a request that was answered early: less is read and thrown away
 
@@ -219,7 +217,9 @@ cdef class Http1(Acceptor):
                 exchange.end()
                 return end
         if self.overloaded:
-            self.turn_away(exchange)
+            # More requests are under way than --limit-concurrency allows: no call for this one.
+            self.turn_away("Exceeded concurrency limit.")
+            exchange.end()
         else:
             exchange.run()
         return rest
@@ -434,7 +434,7 @@ cdef class Http1(Acceptor):
         if self.writing == CHUNKED:
             if length:
                 write_chunk_size(out, length)
-                if length >= LARGE_BODY:
+                if length >= LARGE:
                     self.edge.send(mark, PyBytes_AS_STRING(body), length, body,
                                    b"\r\n0\r\n\r\n" if last else b"\r\n", 7 if last else 2)
                     return 0
@@ -443,7 +443,7 @@ cdef class Http1(Acceptor):
             if last:
                 append(out, b"0\r\n\r\n", 5)
         elif length:
-            if length >= LARGE_BODY:
+            if length >= LARGE:
                 self.edge.send(mark, PyBytes_AS_STRING(body), length, body, NULL, 0)
                 return 0
             append(out, PyBytes_AS_STRING(body), length)
@@ -579,21 +579,10 @@ cdef class Http1(Acceptor):
             self.edge.send(mark, NULL, 0, None, NULL, 0)
         return 0
 
-    cdef void turn_away(self, Conversation exchange) noexcept:
-        """There are more requests under way than --limit-concurrency allows: no call for this one."""
-        self.service.application.error.warning("Exceeded concurrency limit.")
-        self.exchange = None
-        exchange.lost()
-        exchange.end()
-        if self.service.application.access is not None:
-            exchange.log(503)
-        self.answer(503)
-        self.shut(True)
-
-    cdef void turn_slow_away(self) noexcept:
-        """The application does not say whether it accepts the WebSocket."""
+    cdef void turn_away(self, str why) noexcept:
+        """The request was fine, but there is no answer to it: 503."""
         cdef Conversation exchange = self.exchange
-        self.service.application.error.warning("WebSocket handshake timed out.")
+        self.service.application.error.warning(why)
         self.exchange = None
         exchange.lost()
         if self.service.application.access is not None:
@@ -660,7 +649,7 @@ cdef class Http1(Acceptor):
                 if self.exchange is not None:
                     self.exchange.disconnect()
             elif self.opening is not None and self.writing == NONE:
-                self.turn_slow_away()
+                self.turn_away("WebSocket handshake timed out.")
         elif self.reading == DISCARD:
             self.shut(True)
         else:

@@ -8,6 +8,11 @@ buffer is used as a stack, so it never needs a lock or a second one.
 from libc.string cimport memcpy
 
 
+cdef enum:
+    LARGE = 16384               # from here on bytes are sent from where they are instead of being copied
+    GATHERED = 65536            # what may gather before it is sent
+
+
 cdef class Output:
     cdef char* data             # owned; never NULL
     cdef size_t size            # bytes in use

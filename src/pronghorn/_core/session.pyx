@@ -4,13 +4,13 @@
 from asyncio import CancelledError
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_SetItem
+from cpython.dict cimport PyDict_GetItem, PyDict_SetItem
 from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_KIND
 
 from .exchange cimport AWAITED, COMPLETE, LOST, STARTED
-from .frames cimport legal_close
+from .frames cimport ABNORMAL, INTERNAL_ERROR, NORMAL, SERVICE_RESTART, legal_close
 
 from ..errors import ClientDisconnected, MessageError
 from .exchange import is_disconnect
@@ -21,10 +21,6 @@ cdef extern from "Python.h":
 cdef enum:
     QUEUED = 1048576            # bytes in the queue, then reading stops
     REASON = 123                # bytes of a close reason (RFC 6455 section 5.5)
-    NORMAL = 1000               # close codes: RFC 6455 section 7.4.1 and its registry
-    ABNORMAL = 1006             # never on the wire: the connection was lost
-    INTERNAL_ERROR = 1011
-    SERVICE_RESTART = 1012
 
 # What the handshake itself says (RFC 6455 section 4.2.2), or HTTP of a response without a body.
 cdef frozenset OURS = frozenset([
@@ -193,37 +189,28 @@ cdef class Session(Conversation):
 
     # send()
 
-    cdef int process(self, object message) except -1:
-        cdef PyObject* kind
-        if type(message) is not dict:
-            try:
-                message = dict(message)
-            except (TypeError, ValueError):
-                raise MessageError(f"an ASGI message must be a dict, not {type(message).__name__}") from None
-        kind = PyDict_GetItem(message, "type")
-        if kind is NULL:
-            raise MessageError("an ASGI message must have a 'type'")
+    cdef int process(self, dict message, object kind) except -1:
         if self.phase == OPEN:
-            if <object> kind == "websocket.send":
+            if kind == "websocket.send":
                 return self.send_message(message)
-            if <object> kind == "websocket.close":
+            if kind == "websocket.close":
                 return self.send_close(message)
         elif self.phase == ASKED:
-            if <object> kind == "websocket.accept":
+            if kind == "websocket.accept":
                 return self.accept(message)
-            if <object> kind == "websocket.close":
+            if kind == "websocket.close":
                 return self.deny()
-            if <object> kind == "websocket.http.response.start":
+            if kind == "websocket.http.response.start":
                 self.start_response(message)
                 self.phase = DENIED
                 return 0
-        elif self.phase == DENIED and self.response == STARTED and <object> kind == "websocket.http.response.body":
+        elif self.phase == DENIED and self.response == STARTED and kind == "websocket.http.response.body":
             self.send_body(message)
             if self.response == COMPLETE:       # from now on receive() says so
                 self.over(ABNORMAL, "")
                 self.wake(False)
             return 0
-        return self.refuse(<object> kind)
+        return self.refuse(kind)
 
     cdef int refuse(self, object kind) except -1:
         """The message does not fit the phase."""

@@ -18,7 +18,6 @@ from .deflate cimport Deflate
 from .frames cimport Frame
 from .service cimport Service
 from .session cimport Channel, Session
-from .wire cimport Edge
 
 
 cdef enum State:

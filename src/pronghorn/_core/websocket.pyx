@@ -10,11 +10,12 @@ from libc.string cimport memcpy
 
 from .deflate cimport STEP
 from .frames cimport (
-    BINARY, CLOSE, CONTINUATION, HEADER_MAX, PING, PONG, TEXT, bytes_of, legal_close, read_frame, text_of, unmask,
-    write_frame,
+    BINARY, CLOSE, CONTINUATION, HEADER_MAX, INTERNAL_ERROR, NO_CODE, NOT_CONSISTENT, PING, POLICY, PONG, PROTOCOL_ERROR,
+    SERVICE_RESTART, TEXT, TOO_BIG, bytes_of, legal_close, read_frame, text_of, unmask, write_frame,
 )
-from .output cimport Output, append, reserve
+from .output cimport GATHERED, LARGE, Output, append, reserve
 from .utf8 cimport ACCEPT, REJECT, check
+from .wire cimport Edge
 
 cdef extern from "Python.h":
     int _PyBytes_Resize(PyObject** content, Py_ssize_t size) except -1
@@ -22,22 +23,9 @@ cdef extern from "Python.h":
     str PyUnicode_DecodeUTF8(const char* data, Py_ssize_t size, const char* errors)
 
 cdef enum:
-    LARGE = 16384               # from here on a message is sent from where it is instead of being copied
-    GATHERED = 65536            # what may gather before it is sent
     TURN = 1048576              # bytes inflated for one connection, then the others have their turn
     FRAGMENT = 64               # bytes for which a message may have a fragment more than the limit
     CONTROL = 125               # bytes of a control frame's payload (RFC 6455 section 5.5)
-
-cdef enum:
-    # Close codes: RFC 6455 section 7.4.1 and its registry.
-    PROTOCOL_ERROR = 1002
-    NO_CODE = 1005              # never on the wire: the close had none
-    ABNORMAL = 1006             # never on the wire: the connection was lost
-    NOT_CONSISTENT = 1007
-    POLICY = 1008
-    TOO_BIG = 1009
-    INTERNAL_ERROR = 1011
-    SERVICE_RESTART = 1012
 
 
 cdef class WebSocket(Channel):
