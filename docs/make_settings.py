@@ -21,8 +21,10 @@ the meaning are the status the client gets. APP, and `--app-dir` (where to look 
 
 
 def row(setting: Field[Any]) -> str:
-    names = ", ".join(f"`{name}`" for name in [*option(setting).opts, *option(setting).secondary_opts])
     form, meaning = setting.metadata["form"], setting.metadata["meaning"]
+    names = "in Python only"
+    if form.option != "-":
+        names = ", ".join(f"`{name}`" for name in [*option(setting).opts, *option(setting).secondary_opts])
     cells = [names, f"`{setting.name}`", default_text(setting), form.words, meaning]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 

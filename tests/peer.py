@@ -14,6 +14,9 @@ import struct
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
+
+from encrypted import SERVERS, Encrypted
 
 __all__ = ["Closed", "Malformed", "Peer", "Response"]
 
@@ -70,11 +73,13 @@ class Peer:
 
     def __init__(self, address: tuple[str, int] | str, timeout: float = 5.0) -> None:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-        self.socket = socket.socket(family, socket.SOCK_STREAM)
+        self.socket: Any = socket.socket(family, socket.SOCK_STREAM)
         self.socket.settimeout(timeout)
         self.timeout = timeout
         self.buffer = b""
         self.how: str | None = None
+        if address in SERVERS:
+            self.socket = Encrypted(self.socket, SERVERS[address])
         self.socket.connect(address)
         if family == socket.AF_INET:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

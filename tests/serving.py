@@ -16,12 +16,14 @@ import contextlib
 import gc
 import logging
 import os
+import ssl
 import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
+from encrypted import SERVERS, authority, server_certificate
 from peer import Peer, Response
 
 import pronghorn
@@ -31,16 +33,16 @@ __all__ = ["EAGER", "LOOPS", "Gate", "Server", "modes", "serve"]
 
 App = Callable[..., Awaitable[Any]]
 EAGER = sys.version_info >= (3, 12)
-# transports: uvloop again, without sockets of our own. ci/test leaves some out on further interpreters.
-LOOPS = os.environ.get("PRONGHORN_TEST_LOOPS", "uvloop transports asyncio").split()
+# transports: uvloop again, without sockets of our own; tls: uvloop again, over TLS. ci/test leaves some out on further interpreters.
+LOOPS = os.environ.get("PRONGHORN_TEST_LOOPS", "uvloop transports tls asyncio").split()
 PATIENCE = 10.0
 LOGGERS = ("pronghorn.error", "pronghorn.access", "pronghorn", "asyncio", "")
 
 
 def modes(*tasks: str) -> list[tuple[str, str]]:
-    """(loop, task) pairs: both loops, with each of the task modes this interpreter has; uvloop's transports with one."""
+    """(loop, task) pairs: both loops, with each of the task modes this interpreter has; the other kinds with one."""
     pairs = [(loop, task) for loop in ("uvloop", "asyncio") for task in tasks if task != "eager" or EAGER]
-    return [pair for pair in (*pairs, ("transports", tasks[0])) if pair[0] in LOOPS]
+    return [pair for pair in (*pairs, ("transports", tasks[0]), ("tls", tasks[0])) if pair[0] in LOOPS]
 
 
 def new_loop(name: str) -> asyncio.AbstractEventLoop:
@@ -129,14 +131,18 @@ class Server:
         self.loop = asyncio.get_running_loop()
         self.stopping = asyncio.Event()
         self.records = Records()
-        loop_name = "uvloop" if self.loop_name == "transports" else self.loop_name
+        loop_name = "asyncio" if self.loop_name == "asyncio" else "uvloop"
+        if self.loop_name == "tls":
+            self.settings["ssl_certfile"] = server_certificate()
         config = pronghorn.Config(self, loop=loop_name, task=self.task, **self.settings)
         with self._logging():
             sockets.enabled = self.loop_name != "transports"
             async with pronghorn.Server(config) as self.server:
                 self.port = self.server.port
-                assert sockets.usable(self.loop) == (self.loop_name == "uvloop" and sockets.available)
+                assert sockets.usable(self.loop) == (self.loop_name in ("uvloop", "tls") and sockets.available)
                 sockets.enabled = True
+                if "ssl_certfile" in self.settings:
+                    SERVERS["127.0.0.1", self.port] = authority().client()
                 self._ready.set()
                 await self.stopping.wait()
             self.left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
@@ -169,6 +175,7 @@ class Server:
         self.loop.call_soon_threadsafe(self.stopping.set)
         self.thread.join(PATIENCE)
         Server.running -= 1
+        SERVERS.pop(("127.0.0.1", self.port), None)
         assert not self.thread.is_alive(), "the server did not stop"
         if self._failure:
             raise self._failure
@@ -186,6 +193,15 @@ class Server:
 
     def gate(self) -> Gate:
         return Gate(self.loop)
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """That of a client, where the server speaks TLS."""
+        return SERVERS.get(("127.0.0.1", self.port))
+
+    def url(self, scheme: str = "http") -> str:
+        """For clients that are not ours; scheme: http or ws."""
+        return f"{scheme}s://localhost:{self.port}/" if self.context else f"{scheme}://127.0.0.1:{self.port}/"
 
     def raw(self, timeout: float = 5.0) -> Peer:
         return Peer(("127.0.0.1", self.port), timeout)

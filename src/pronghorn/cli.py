@@ -16,7 +16,7 @@ import click
 import pronghorn
 from pronghorn.config import Config
 from pronghorn.errors import ConfigError
-from pronghorn.forms import Flag, Form, Headers
+from pronghorn.forms import Flag, Form
 from pronghorn.server import Server, run_until_stopped
 from pronghorn.settings import SUBJECTS, default_text, table
 
@@ -103,11 +103,11 @@ def fail(program: str, text: str) -> NoReturn:
 def option(setting: Field[Any]) -> click.Option:
     """The option of one setting: ``timeout_keep_alive`` is ``--timeout-keep-alive``."""
     form: Form = setting.metadata["form"]
-    flag = "--" + setting.name.replace("_", "-")
+    flag = form.option or "--" + setting.name.replace("_", "-")
     more: dict[str, Any] = {"type": Value(form), "metavar": form.metavar}
     text = f"{setting.metadata['meaning']}  [{default_text(setting)}]"
-    if isinstance(form, Headers):
-        flag, more["multiple"] = "--header", True
+    if form.repeated:
+        more["multiple"] = True
     elif isinstance(form, Flag) and setting.default is False:
         more, text = {"is_flag": True}, setting.metadata["meaning"]
     elif isinstance(form, Flag):
@@ -139,7 +139,7 @@ def parameters() -> list[click.Parameter]:
     version = click.Option(
         ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=print_version, help="Show the version."
     )
-    options = [app_dir, *(option(setting) for setting in table())]
+    options = [app_dir, *(option(setting) for setting in table() if setting.metadata["form"].option != "-")]
     options.sort(key=lambda entry: SUBJECTS.index(getattr(entry, "subject", "")))
     return [click.Argument(["app"], metavar="APP"), *options, version]
 

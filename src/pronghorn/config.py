@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import importlib
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
-from pronghorn import listeners, loading, logs
+from pronghorn import listeners, loading, logs, tls
 from pronghorn.errors import ConfigError, StartupError
 from pronghorn.forms import encode
 from pronghorn.logs import LOG_LEVELS, LOGGING_CONFIG
-from pronghorn.settings import Settings
+from pronghorn.proxies import TrustedHosts
+from pronghorn.settings import Settings, allowed_by_the_environment
 
 __all__ = ["LOGGING_CONFIG", "LOG_LEVELS", "Config"]
 
@@ -34,6 +36,13 @@ class Config(Settings):
         names = {name for name, _ in self.encoded_headers}
         self.server_header = self.server_header and b"server" not in names
         self.date_header = self.date_header and b"date" not in names
+        if self.forwarded_allow_ips is None:
+            self.forwarded_allow_ips = allowed_by_the_environment()
+        trusted = TrustedHosts("forwarded_allow_ips", self.forwarded_allow_ips)
+        self.trusted_hosts = trusted if self.proxy_headers else None
+        self.proxy_protocol_hosts = TrustedHosts("proxy_protocol_allow_ips", self.proxy_protocol_allow_ips)
+        self.ssl: ssl.SSLContext | None = None
+        self.certificates: tls.Certificates | None = None
         self.configure_logging()
 
     @property
@@ -44,18 +53,25 @@ class Config(Settings):
     @property
     def is_ssl(self) -> bool:
         """Whether the server speaks TLS itself."""
-        return False
+        return bool(self.ssl_certfile or self.ssl_keyfile or self.ssl_sni or self.ssl_context_factory)
 
     def configure_logging(self) -> None:
         """Apply ``log_config`` and the settings that refine it."""
         logs.configure(self.log_config, self.log_level, self.access_log, self.use_colors)
+
+    def load_certificates(self) -> None:
+        """Read the files of TLS where it is asked for, once; ConfigError when one of them cannot be used."""
+        if self.is_ssl and self.certificates is None:
+            self.certificates = tls.Certificates(self)
+            self.ssl = self.certificates.context
 
     def load_app(self) -> Any:
         """Import, and with ``factory`` make, the application."""
         return loading.load(self.app, self.factory)
 
     def load(self) -> None:
-        """Set ``loaded_app``, once."""
+        """Set ``loaded_app``, and ``ssl`` where TLS is asked for, once."""
+        self.load_certificates()
         if not self.loaded:
             self.loaded_app = self.load_app()
             self.loaded = True

@@ -15,7 +15,10 @@ from typing import Any
 
 from pronghorn.logs import LOG_LEVELS
 
-__all__ = ["Choice", "Flag", "Form", "Headers", "Level", "LogConfig", "Number", "Text", "Truth"]
+__all__ = [
+    "Choice", "Flag", "Form", "Function", "Headers", "Hosts", "Level", "LogConfig", "Names", "Number", "Text", "Truth",
+    "Words",
+]  # fmt: skip
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
 FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, 5.5: no CR, LF, NUL or other control
@@ -26,6 +29,8 @@ class Form:
     """One accepted form: ``words`` says it in a message and in the documentation, ``metavar`` in ``--help``."""
 
     metavar = "TEXT"
+    repeated = False  # the option may be given several times, each time with one of the values
+    option = ""  # the option's name where it is not the setting's; "-": there is none
 
     @property
     def words(self) -> str:
@@ -203,6 +208,8 @@ class Headers(Form):
     """Response headers: (name, value) pairs of text or bytes; on the command line ``Name:Value``."""
 
     metavar: str = "NAME:VALUE"
+    repeated = True
+    option = "--header"
 
     @property
     def words(self) -> str:
@@ -226,6 +233,103 @@ class Headers(Form):
             raise ValueError(f"expected Name:Value, got {text!r}")
         encode([(name, value)])
         return name, value.strip(" \t")
+
+
+@dataclass(frozen=True)
+class Names(Form):
+    """Certificates by server name: (name, certificate, key or None); on the command line ``NAME=CERTIFICATE[,KEY]``."""
+
+    metavar: str = "NAME=CERT[,KEY]"
+    repeated = True
+
+    @property
+    def words(self) -> str:
+        return "(name, certificate path, key path or None) triples"
+
+    def check(self, value: Any) -> list[tuple[str, str, str | None]]:
+        if value is None:
+            return []
+        triples: list[tuple[str, str, str | None]] = []
+        try:
+            for name, certificate, key in value:
+                triples.append((name, os.fspath(certificate), key and os.fspath(key)))
+        except (TypeError, ValueError):
+            raise self.refuse(value) from None
+        if not all(isinstance(name, str) and name for name, _, _ in triples):
+            raise self.refuse(value)
+        return triples
+
+    def parse(self, text: str) -> tuple[str, str, str | None]:
+        name, equals, paths = text.partition("=")
+        certificate, _, key = paths.partition(",")
+        if not name or not equals or not certificate:
+            raise ValueError(f"expected {self.metavar}, got {text!r}")
+        return name, certificate, key or None
+
+
+@dataclass(frozen=True)
+class Words(Form):
+    """Some of a few words, as a list or as text with commas between them."""
+
+    values: tuple[str, ...]
+
+    @property
+    def metavar(self) -> str:  # type: ignore[override]
+        return "LIST"
+
+    @property
+    def words(self) -> str:
+        return "some of " + ", ".join(self.values)
+
+    def check(self, value: Any) -> list[str]:
+        found = value.split(",") if isinstance(value, str) else value
+        try:
+            found = [word.strip() for word in found if word.strip()]
+        except (TypeError, AttributeError):
+            raise self.refuse(value) from None
+        if not set(found) <= set(self.values):
+            raise self.refuse(value)
+        return found
+
+
+@dataclass(frozen=True)
+class Hosts(Form):
+    """Hosts to trust, as a list or as text with commas between them."""
+
+    metavar: str = "LIST"
+    optional: bool = True
+
+    @property
+    def words(self) -> str:
+        return "addresses, networks, unix or *, with commas between them"
+
+    def check(self, value: Any) -> list[str] | str | None:
+        if value is None and self.optional:
+            return None
+        if not isinstance(value, str):
+            try:
+                value = list(value)
+            except TypeError:
+                raise self.refuse(value) from None
+            if not all(isinstance(host, str) for host in value):
+                raise self.refuse(value)
+        return value  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Function(Form):
+    """Something to call, or None. There is no option for it."""
+
+    option = "-"
+
+    @property
+    def words(self) -> str:
+        return "a callable or None"
+
+    def check(self, value: Any) -> Any:
+        if value is None or callable(value):
+            return value
+        raise self.refuse(value)
 
 
 def encode(pairs: list[tuple[str | bytes, str | bytes]]) -> list[tuple[bytes, bytes]]:

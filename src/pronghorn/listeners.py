@@ -65,6 +65,10 @@ class Listener:
         """The TCP port, which is the kernel's choice when port 0 was asked for."""
         return self.server[1] if self.server else None
 
+    def announced(self, secure: bool) -> str:
+        """The name, with the scheme that clients are to use."""
+        return "https" + self.name.removeprefix("http") if secure and self.name.startswith("http:") else self.name
+
     def has_waiting(self) -> bool:
         """Whether the kernel holds connections that nobody has accepted yet."""
         if not hasattr(select, "poll"):
@@ -73,16 +77,19 @@ class Listener:
         poll.register(self.socket, select.POLLIN)
         return any(event & select.POLLIN for _, event in poll.poll(0))
 
-    async def serve(self, connections: Connections, sockets: Sockets | None, backlog: int) -> Accepting:
-        """Listen, and accept connections; OSError when somebody else was faster.
+    async def serve(
+        self, connections: Connections, sockets: Sockets | None, backlog: int, certificates: object = None
+    ) -> Accepting:
+        """Listen, and accept connections, over TLS where there are certificates; OSError when somebody was faster.
 
         They are on sockets of our own where there are any, and on the event loop's transports otherwise.
         """
+        entrance = connections.entrance(self.server, certificates)
         self.socket.listen(backlog)  # here, as uvloop's own call does not tell that it failed
         if sockets is not None:
             self.socket.setblocking(False)
-            return sockets.accept(self.socket.fileno(), self.server)
-        loop, factory = connections.loop, connections.listener(self.server)
+            return sockets.accept(self.socket.fileno(), entrance)
+        loop, factory = connections.loop, connections.listener(entrance)
         if self.socket.family != UNIX:
             return await loop.create_server(factory, sock=self.socket, backlog=backlog)
         ours: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}

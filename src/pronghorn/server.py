@@ -22,6 +22,7 @@ from pronghorn.errors import ConfigError, StartupError
 from pronghorn.lifespan import Lifespan
 from pronghorn.listeners import Accepting, Listener
 from pronghorn.loading import foreign_traceback
+from pronghorn.tls import Renewal
 
 __all__ = ["HANDLED_SIGNALS", "STARTUP_FAILURE", "Server", "run", "run_until_stopped"]
 
@@ -52,6 +53,7 @@ class Server:
         self._captured_signals: list[int] = []
         self._listeners: list[Listener] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._renewal: Renewal | None = None
         self._begin()
 
     @property
@@ -117,7 +119,9 @@ class Server:
             return
         await self._listen()
         self.started = True
-        for name in dict.fromkeys(listener.name for listener in self._listeners):
+        if self.config.certificates is not None:
+            self._renewal = Renewal(self.config.certificates, self.config.ssl_reload_interval)
+        for name in dict.fromkeys(listener.announced(self.config.is_ssl) for listener in self._listeners):
             logger.info("Pronghorn running on %s (Press CTRL+C to quit)", name)
 
     async def main_loop(self) -> None:
@@ -126,6 +130,9 @@ class Server:
 
     async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Stop gracefully; nothing is left open or running when it returns."""
+        if self._renewal is not None:
+            self._renewal.stop()
+            self._renewal = None
         if self.servers:
             logger.info("Shutting down")
             await stopping.empty_backlog(self._listeners, self._force)
@@ -145,6 +152,11 @@ class Server:
             )
             self.connections = None
         await self.lifespan.shutdown(self._force)
+
+    def reload_certificates(self) -> None:
+        """Read the files of TLS again: new connections get what is in them now, open ones keep what they have."""
+        if self._renewal is not None:
+            self._renewal.renew()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -217,6 +229,10 @@ class Server:
 
     def _load(self) -> None:
         try:
+            self.config.load_certificates()
+        except ConfigError as error:
+            raise StartupError(f"Error loading TLS certificates. {error}") from None
+        try:
             self.config.load()
         except ConfigError as error:
             raise StartupError(f"Error loading ASGI app. {error}") from None
@@ -239,7 +255,9 @@ class Server:
         sockets = Sockets(self.connections) if usable(loop) else None
         for listener in self._listeners:
             try:
-                self.servers.append(await listener.serve(self.connections, sockets, self.config.backlog))
+                self.servers.append(
+                    await listener.serve(self.connections, sockets, self.config.backlog, self.config.certificates)
+                )
             except OSError as error:
                 raise StartupError(f"cannot listen on {listener.name}: {listeners.reason(error)}") from None
 

@@ -6,19 +6,35 @@ is the order of ``Config``'s positional arguments: uvicorn's, then ours.
 
 from __future__ import annotations
 
+import os
+import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from pronghorn.errors import ConfigError
-from pronghorn.forms import Choice, Flag, Form, Headers, Level, LogConfig, Number, Text, Truth
+from pronghorn.forms import (
+    Choice,
+    Flag,
+    Form,
+    Function,
+    Headers,
+    Hosts,
+    Level,
+    LogConfig,
+    Names,
+    Number,
+    Text,
+    Truth,
+    Words,
+)
 from pronghorn.logs import LOGGING_CONFIG
 
 if sys.platform != "win32":
     import resource
 
-__all__ = ["SUBJECTS", "Settings", "table"]
+__all__ = ["SUBJECTS", "Settings", "allowed_by_the_environment", "table"]
 
 SUBJECTS: list[str] = []  # in the order in which help and documentation have them
 
@@ -44,6 +60,11 @@ def connections_the_process_can_hold() -> int:
     return 10_000 if soft == resource.RLIM_INFINITY else max(1, min(10_000, soft - 64))
 
 
+def allowed_by_the_environment() -> str:
+    """What uvicorn's users set: the variable, or this machine."""
+    return os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+
+
 def seconds(off: str = "never") -> Number:
     return Number("SECONDS", "seconds", 0, None, off, whole=False)
 
@@ -64,6 +85,8 @@ answers = subject("Responses")
 timeouts = subject("Time-outs (seconds; 0 switches one off)")
 limits = subject("Limits (0 switches one off)")
 buffers = subject("Buffers")
+encryption = subject("TLS")
+proxy = subject("Proxies")
 websocket = subject("WebSocket (0 switches a limit or a time-out off)")
 
 
@@ -94,8 +117,13 @@ class Settings:
     log_level: str | int | None = logs(None, Level(), "Level of the server's own loggers.", "info")
     access_log: bool = logs(True, Flag(), "One line on standard output for each response.")
     use_colors: bool | None = logs(None, Flag(optional=True), "Colours in the log.", "on a terminal")
+    proxy_headers: bool = proxy(True, Flag(), "Believe what trusted proxies say of their clients.")
     server_header: bool = answers(True, Flag(), "Send Server: pronghorn, without a version.")
     date_header: bool = answers(True, Flag(), "Send Date.")
+    forwarded_allow_ips: list[str] | str | None = proxy(  # noqa: RUF009
+        allowed_by_the_environment, Hosts(), "Proxies to believe: addresses, networks, unix, * for all.",
+        "$FORWARDED_ALLOW_IPS or 127.0.0.1,::1",
+    )  # fmt: skip
     root_path: str = application("", Text("PATH"), "Path under which a proxy mounts the application.")
     limit_concurrency: int | None = limits(
         None, count(), "Connections, or requests in progress, above which the answer is 503."
@@ -105,6 +133,30 @@ class Settings:
     timeout_keep_alive: float | None = timeouts(65.0, seconds(), "Idle connection: close it.")
     timeout_graceful_shutdown: float | None = process(
         30.0, seconds("wait for ever"), "Longest graceful stop, in seconds; 0: do not wait for open requests."
+    )
+    ssl_keyfile: str | None = encryption(
+        None, Text("PATH", optional=True), "Key of the certificate, if it is not in the same file."
+    )
+    ssl_certfile: str | None = encryption(
+        None, Text("PATH", optional=True), "Certificate, and those between it and its root: makes it https."
+    )
+    ssl_keyfile_password: str | None = encryption(None, Text("TEXT", optional=True), "Password of the key.")
+    ssl_version: int = encryption(
+        int(ssl.PROTOCOL_TLS_SERVER),
+        Number("INTEGER", "a protocol constant of Python's ssl", 0, 99),
+        "As uvicorn has it; ssl_minimum_version is what decides.",
+    )
+    ssl_cert_reqs: int = encryption(
+        int(ssl.CERT_NONE), Number("INTEGER", "0 no, 1 optional, 2 required:", 0, 2), "Client certificates."
+    )
+    ssl_ca_certs: str | None = encryption(
+        None, Text("PATH", optional=True), "Authorities that client certificates are checked against."
+    )
+    ssl_ciphers: str | None = encryption(
+        None, Text("LIST", optional=True), "Ciphers up to TLS 1.2, as OpenSSL names them.", "OpenSSL's default"
+    )
+    ssl_context_factory: Callable[[Any, Callable[[], ssl.SSLContext]], ssl.SSLContext] | None = encryption(  # noqa: RUF009
+        None, Function(), "Makes the ssl.SSLContext, from the Config and a function for the default one."
     )
     headers: list[tuple[str | bytes, str | bytes]] = answers(  # noqa: RUF009
         list, Headers(), "Header to add to every response; may be repeated.", "none"
@@ -156,6 +208,25 @@ class Settings:
     ws_deflate_memory_level: int = websocket(4, Number("LEVEL", "a level", 1, 9), "zlib's memory level.")
     ws_deflate_level: int = websocket(1, Number("LEVEL", "a level", 1, 9), "Compression level, 1 being the fastest.")
     ws_deflate_min_size: int = websocket(64, size("", 0), "Messages below this size are not compressed.")
+    ssl_minimum_version: str = encryption("1.2", Choice(("1.2", "1.3")), "Oldest version of TLS that is spoken.")
+    ssl_sni: list[tuple[str, str, str | None]] = encryption(  # noqa: RUF009
+        list, Names(), "Certificate for a server name, or for *.domain; may be repeated.", "none"
+    )
+    ssl_handshake_timeout: float | None = encryption(10.0, seconds(), "Seconds for a handshake: close it.")
+    ssl_reload_interval: float | None = encryption(
+        10.0, seconds(), "Seconds between two looks whether the files have changed."
+    )
+    forwarded_headers: list[str] = proxy(  # noqa: RUF009
+        lambda: ["for", "proto"], Words(("for", "proto", "host", "port", "prefix", "forwarded")),
+        "X-Forwarded- fields to believe, and forwarded for RFC 7239's.",
+        "for,proto",
+    )  # fmt: skip
+    proxy_protocol: str = proxy(
+        "off", Choice(("off", "on", "v1", "v2")), "Every connection begins with a header of the PROXY protocol."
+    )
+    proxy_protocol_allow_ips: list[str] | str = proxy(  # noqa: RUF009
+        "127.0.0.1,::1", Hosts(optional=False), "Proxies that may connect then; others are closed."
+    )
     header_map: str = application(
         "drop", Choice(("drop", "refuse", "keep")), "Request headers with an underscore in their name."
     )

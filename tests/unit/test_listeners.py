@@ -242,7 +242,8 @@ def test_serve_makes_a_protocol_for_each_connection(loop: str, kind: str, tmp_pa
     async def main() -> None:
         path = str(tmp_path / "s")
         [listener] = bound(uds=path) if kind == "unix" else bound()
-        connections = SimpleNamespace(loop=asyncio.get_running_loop(), listener=lambda server: Greeter)
+        connections = SimpleNamespace(loop=asyncio.get_running_loop(), listener=lambda _: Greeter)
+        connections.entrance = lambda server, certificates: None
         server = await listener.serve(connections, None, 16)
         if kind == "unix":
             reader, writer = await asyncio.open_unix_connection(path)

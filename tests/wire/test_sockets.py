@@ -255,7 +255,7 @@ def test_reset_while_reading_pauses(ours: Server) -> None:
     gone.wait()
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", [loop for loop in LOOPS if loop != "tls"])
 def test_unix_client_that_goes_while_reading_pauses(tmp_path: Path, loop: str) -> None:
     """Everything it sent is read before the end is: a level-triggered set must not spin on it meanwhile."""
     size = 1_000_000

@@ -307,7 +307,8 @@ def test_websockets(server: Server, variant: dict[str, Any]) -> None:
 
     server.use(echo)
     options = {"client_max_window_bits": True, **variant}
-    with other(f"ws://127.0.0.1:{server.port}/", extensions=[deflate.ClientPerMessageDeflateFactory(**options)], max_size=None) as session:
+    extensions = [deflate.ClientPerMessageDeflateFactory(**options)]
+    with other(server.url("ws"), ssl=server.context, extensions=extensions, max_size=None) as session:
         assert [extension.name for extension in session.protocol.extensions] == [NAME]
         for message in MESSAGES * 2:
             session.send(message)

@@ -6,9 +6,11 @@ memory and the timer belong to the loop (Connections) and serve all of them.
 
 from libc.stdint cimport uint8_t, uint32_t
 
+from .entrance cimport Entrance
 from .exchange cimport Application
 from .output cimport Output
 from .service cimport Service
+from .window cimport Window
 from .wire cimport Edge, Wire
 
 
@@ -25,12 +27,6 @@ cdef extern from *:
 
 cdef enum:
     READ_BUFFER = 262144        # one read takes what a fast client has sent meanwhile
-
-
-cdef class Window:
-    """Memory that a transport may read into: exports `length` bytes at `start`."""
-    cdef char* start
-    cdef size_t length
 
 
 cdef class Connections:
@@ -50,6 +46,8 @@ cdef class Connections:
     cdef object timer           # the sweep's, or None
     cdef object closed          # future for wait_closed(), or None
     cdef uint32_t jitter
+    cdef str proxy_protocol     # off, on, v1 or v2
+    cdef object proxies         # who may speak it
     cdef list outgoing          # connections whose wire was written to outside of our steps
 
     cdef void link(self, Connection connection) noexcept

@@ -4,13 +4,11 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from pronghorn._core.entrance import Entrance
 from pronghorn._core.exchange import Application
 from pronghorn._core.wire import Edge
 
 TICK: float
-
-class Window:
-    def __len__(self) -> int: ...
 
 class Connections:
     loop: asyncio.AbstractEventLoop
@@ -27,9 +25,8 @@ class Connections:
         on_limit: Callable[[], None] | None = None,
         context: contextvars.Context | None = None,
     ) -> None: ...
-    def listener(
-        self, server: tuple[str, int | None] | None, scheme: str = "http"
-    ) -> Callable[[], asyncio.BaseProtocol]: ...
+    def entrance(self, server: tuple[str, int | None] | None, certificates: Any = None) -> Entrance: ...
+    def listener(self, entrance: Entrance) -> Callable[[], asyncio.BaseProtocol]: ...
     @property
     def open(self) -> int: ...
     @property

@@ -3,13 +3,10 @@
 
 import asyncio
 
-from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
-
-from .http1 cimport Http1
 
 from .drive import Drive
 
@@ -26,15 +23,6 @@ cdef extern from "<sys/socket.h>" nogil:
     int MSG_DONTWAIT
 
 TICK = 0.5                      # seconds between two sweeps: how exact time-outs are
-
-
-cdef class Window:
-
-    def __len__(self):          # asyncio's own loop looks at it
-        return self.length
-
-    def __getbuffer__(self, Py_buffer* view, int flags):
-        PyBuffer_FillInfo(view, self, self.start, self.length, 0, flags)
 
 
 cdef class Connections:
@@ -54,6 +42,8 @@ cdef class Connections:
         self.service = Service(self.application, config, TICK)
         self.out = Output()
         self.outgoing = []
+        self.proxy_protocol = config.proxy_protocol
+        self.proxies = config.proxy_protocol_hosts
         self.window = Window()
         self.buffer = <char*> malloc(READ_BUFFER)
         if self.buffer is NULL:
@@ -68,12 +58,17 @@ cdef class Connections:
     def __dealloc__(self):
         free(self.buffer)
 
-    def listener(self, server, str scheme="http"):
-        """A factory of protocols for `loop.create_server`. server: (host, port), (path, None) or None."""
-        cdef dict template = self.application.template(server, scheme)
+    def entrance(self, server, certificates=None) -> Entrance:
+        """How the connections of one listener begin. server: (host, port), (path, None) or None. certificates: makes it
+        TLS; see tls.Shelter."""
+        cdef dict template = self.application.template(server, "http" if certificates is None else "https")
+        return Entrance(self.service, template, certificates, self.proxy_protocol, self.proxies)
+
+    def listener(self, Entrance entrance):
+        """A factory of protocols for `loop.create_server`."""
         kind = self.protocol
         def protocol():
-            return kind(self, template)
+            return kind(self, entrance)
         return protocol
 
     @property
@@ -202,22 +197,21 @@ cdef class Connections:
 cdef class Connection(Edge):
     """One connection: an asyncio.Protocol below, what the wire asks for above."""
 
-    def __cinit__(self, Connections owner, dict template):
+    def __cinit__(self, Connections owner, Entrance entrance):
         self.owner = owner
         self.out = owner.out
         self.fd = -1
         owner.jitter = owner.jitter * 1103515245 + 12345
-        self.wire = Http1.__new__(Http1, owner.service, self, template, owner.jitter >> 8)
+        self.wire = entrance.wire(self, owner.jitter >> 8)
 
     # asyncio.Protocol
 
     def connection_made(self, transport):
         cdef Connections owner = self.owner
         self.transport = transport
-        if transport.get_extra_info("sslcontext") is None:
-            sock = transport.get_extra_info("socket")
-            if sock is not None:
-                self.fd = sock.fileno()
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            self.fd = sock.fileno()
         if owner.write_high_water:
             transport.set_write_buffer_limits(owner.write_high_water)
         self.opened()
@@ -274,7 +268,7 @@ cdef class Connection(Edge):
     def resume_writing(self):
         self.wire.set_writable(True)
 
-    # http1.Edge
+    # wire.Edge
 
     cdef int send(self, size_t mark, const char* body, size_t length, object owner, const char* tail,
                   size_t tail_length) noexcept:
@@ -294,6 +288,8 @@ cdef class Connection(Edge):
             while True:
                 if length == 0:
                     sent = c_send(self.fd, head, head_length, MSG_NOSIGNAL | MSG_DONTWAIT)
+                elif head_length == 0 and tail_length == 0:
+                    sent = c_send(self.fd, body, length, MSG_NOSIGNAL | MSG_DONTWAIT)
                 else:
                     parts[0].iov_base = <void*> head
                     parts[0].iov_len = head_length
@@ -458,6 +454,10 @@ cdef class Connection(Edge):
             if isinstance(peer, tuple):
                 self.peer = (peer[0], peer[1])
         return self.peer
+
+    cdef void introduce(self, object client) noexcept:
+        self.peer = client
+        self.peer_known = True
 
 
 cdef class Buffered(Connection):

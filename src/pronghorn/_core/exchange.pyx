@@ -133,7 +133,8 @@ cdef class Application:
         cdef dict scope = PyDict_Copy(template)
         # What an application may write to is its own: a change must not show in another request.
         PyDict_SetItem(scope, "asgi", PyDict_Copy(<dict> scope["asgi"]))
-        PyDict_SetItem(scope, "extensions", {})
+        extensions = scope["extensions"]
+        PyDict_SetItem(scope, "extensions", {} if extensions is None else {"tls": PyDict_Copy(<dict> extensions["tls"])})
         PyDict_SetItem(scope, "state", PyDict_Copy(self.state))
         PyDict_SetItem(scope, "client", client)
         PyDict_SetItem(scope, "headers", headers)

@@ -6,6 +6,4 @@ class Opening:
     subprotocols: list[str]
     deflate: Deflate | None
 
-def open_handshake(
-    method: str, headers: list[tuple[bytes, bytes]], options: DeflateOptions | None
-) -> Opening: ...
+def open_handshake(method: str, headers: list[tuple[bytes, bytes]], options: DeflateOptions | None) -> Opening: ...

@@ -18,6 +18,7 @@ cdef enum Field:
     CONNECTION
     EXPECT
     UPGRADE
+    FORWARDED                   # a proxy's, about its client
     PRIVATE                     # ordinary, but its value is never kept
     UNDERSCORED                 # has "_" in its name: a proxy may take it for another one
 

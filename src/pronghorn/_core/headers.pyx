@@ -41,6 +41,12 @@ SPECIAL = {
     b"connection": CONNECTION,
     b"expect": EXPECT,
     b"upgrade": UPGRADE,
+    b"forwarded": FORWARDED,
+    b"x-forwarded-for": FORWARDED,
+    b"x-forwarded-host": FORWARDED,
+    b"x-forwarded-port": FORWARDED,
+    b"x-forwarded-prefix": FORWARDED,
+    b"x-forwarded-proto": FORWARDED,
 }
 
 

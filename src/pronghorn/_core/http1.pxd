@@ -20,6 +20,7 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from .ahead cimport ReadAhead
 from .body cimport Decoder
 from .exchange cimport Conversation
+from .forwarded cimport Origin
 from .handshake cimport Opening
 from .head cimport Head
 from .service cimport Service
@@ -79,7 +80,7 @@ cdef class Http1(Acceptor):
     cdef bint is_idle(self) noexcept
     cdef void push(self, const char* data, size_t length) noexcept
     cdef bint handed_over(self, const char* at, size_t length) noexcept
-    cdef int begin_session(self, object method, object query, list headers) except -1
+    cdef int begin_session(self, object method, object client, object query, list headers, Origin origin) except -1
     cdef void parse_ahead(self, size_t offset) noexcept
     cdef void fed(self) noexcept
     cdef const char* parse(self, const char* at, const char* end) noexcept

@@ -248,6 +248,7 @@ cdef class Http1(Acceptor):
         """A head is complete: make the exchange. Returns 0, or the status to refuse the request with."""
         cdef Service service = self.service
         cdef Request request
+        cdef Origin origin = None
         cdef list headers = examine(head, service.fields, service.header_map, service.body_limits.body, &request)
         self.old = request.old
         self.bodiless = request.bodiless
@@ -263,12 +264,19 @@ cdef class Http1(Acceptor):
         )
         service.paths.look_up(request.target.path, request.target.path_length)
         query = request.target.query[:request.target.query_length] if request.target.query_length else None
+        client = self.edge.client()
+        if request.forwarded and service.forwarding is not None:
+            origin = service.forwarding.origin(client, headers)
+            if origin is not None:
+                client = origin.client
         if request.websocket and service.websockets:
-            return self.begin_session(method_name(head), query, headers)
+            return self.begin_session(method_name(head), client, query, headers, origin)
         self.exchange = service.application.begin(
-            self, self.template, self.edge.client(), method_name(head), service.paths.path, service.paths.raw_path,
-            query, headers, self.old, self.bodiless,
+            self, self.template, client, method_name(head), service.paths.path, service.paths.raw_path, query, headers,
+            self.old, self.bodiless,
         )
+        if origin is not None:
+            origin.amend(self.exchange.scope)
         if request.chunked or request.length:
             self.reading = BODY
             self.body_since = self.body_heard = service.now
@@ -283,7 +291,7 @@ cdef class Http1(Acceptor):
             (<Exchange> self.exchange).request = ARRIVED
         return 0
 
-    cdef int begin_session(self, object method, object query, list headers) except -1:
+    cdef int begin_session(self, object method, object client, object query, list headers, Origin origin) except -1:
         """The request asks for a WebSocket: make the session. Returns 0, or the status to refuse the request with."""
         cdef Service service = self.service
         cdef Opening opening = open_handshake(method, headers, service.deflate)
@@ -292,9 +300,11 @@ cdef class Http1(Acceptor):
         self.opening = opening
         self.keep = False           # a client that is denied may have sent frames already: never read them as requests
         self.exchange = open_session(
-            service.application, self, self.template, self.edge.client(), service.paths.path, service.paths.raw_path,
-            query, headers, opening.subprotocols, service.ws_queue,
+            service.application, self, self.template, client, service.paths.path, service.paths.raw_path, query, headers,
+            opening.subprotocols, service.ws_queue,
         )
+        if origin is not None:
+            origin.amend(self.exchange.scope)
         self.reading = HELD
         self.body_since = service.now
         return 0

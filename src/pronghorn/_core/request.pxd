@@ -26,6 +26,7 @@ cdef struct Request:
     bint keep                   # the client wants the connection to stay open
     bint expects                # it waits for 100 Continue before it sends the body
     bint websocket              # it asks for a WebSocket (RFC 6455 section 4.1), without a body
+    bint forwarded              # it has fields in which proxies tell of their client
     bint bodiless               # HEAD: the response has no body
     uint16_t status             # what to refuse it with; 0: it is fine
 

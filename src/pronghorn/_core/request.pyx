@@ -4,7 +4,7 @@ from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.ref cimport Py_INCREF
 
 from .head cimport Span
-from .headers cimport CONTENT_LENGTH, EXPECT, HOST, ORDINARY, TRANSFER_ENCODING, UNDERSCORED, UPGRADE, Field
+from .headers cimport CONTENT_LENGTH, EXPECT, FORWARDED, HOST, ORDINARY, TRANSFER_ENCODING, UNDERSCORED, UPGRADE, Field
 from .llhttp cimport (
     F_CONNECTION_CLOSE, F_CONNECTION_KEEP_ALIVE, F_CONNECTION_UPGRADE, HTTP_CONNECT, HTTP_HEAD, HTTP_OPTIONS,
     HTTP_TRACE,
@@ -23,6 +23,7 @@ cdef struct Special:
     Span* coding
     Span* expect
     Span* upgrade
+    bint forwarded
 
 
 cdef list examine(Head* head, Fields fields, HeaderMap underscores, uint64_t body_limit, Request* request):
@@ -51,6 +52,7 @@ cdef list examine(Head* head, Fields fields, HeaderMap underscores, uint64_t bod
     if headers is None:
         request.status = 400
         return None
+    request.forwarded = special.forwarded
     request.status = check_host(base, &special, request) or check_body(head, &special, body_limit, request)
     return None if request.status else headers
 
@@ -64,6 +66,7 @@ cdef list read_fields(Head* head, Fields fields, HeaderMap underscores, Special*
     cdef uint32_t kept = 0
     cdef uint32_t i
     special.host = special.length = special.coding = special.expect = special.upgrade = NULL
+    special.forwarded = False
     for i in range(head.count):
         span = &head.spans[i]
         while span.value_length and (base[span.value + span.value_length - 1] == c' '
@@ -89,6 +92,8 @@ cdef list read_fields(Head* head, Fields fields, HeaderMap underscores, Special*
                 special.expect = span
             elif field == UPGRADE:
                 special.upgrade = span
+            elif field == FORWARDED:
+                special.forwarded = True
             elif field == UNDERSCORED and underscores != KEEP:
                 if underscores == REFUSE:
                     return None

@@ -5,6 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from .body cimport BodyLimits
 from .deflate cimport DeflateOptions
 from .exchange cimport Application
+from .forwarded cimport Forwarding
 from .head cimport Head, HeadLimits
 from .headers cimport Fields
 from .request cimport HeaderMap
@@ -27,6 +28,7 @@ cdef struct Ticks:
     uint32_t ws_close
     uint32_t ws_message         # from the first fragment to the last
     uint32_t ten_seconds
+    uint32_t tls_handshake
 
 
 cdef class Service:
@@ -46,6 +48,7 @@ cdef class Service:
     cdef uint32_t concurrency   # --limit-concurrency; 0: none
     cdef uint32_t open          # connections
     cdef HeaderMap header_map
+    cdef Forwarding forwarding  # None: what proxies say of their clients is not looked at
     cdef bint draining
     cdef bint websockets        # requests for a WebSocket are followed
     cdef DeflateOptions deflate # None: nothing is compressed

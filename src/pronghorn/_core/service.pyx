@@ -46,12 +46,15 @@ cdef class Service:
         self.ticks.ws_close = in_ticks(config.ws_close_timeout, tick)
         self.ticks.ws_message = in_ticks(config.ws_message_timeout, tick)
         self.ticks.ten_seconds = in_ticks(10.0, tick)
+        self.ticks.tls_handshake = in_ticks(config.ssl_handshake_timeout, tick)
         self.websockets = config.ws != "none"
         if config.ws_per_message_deflate:
             self.deflate = DeflateOptions(
                 config.ws_deflate_window_bits, config.ws_deflate_memory_level, config.ws_deflate_level,
                 config.ws_deflate_min_size,
             )
+        if config.trusted_hosts is not None:
+            self.forwarding = Forwarding(config.trusted_hosts, config.forwarded_headers)
         self.ws_queue = config.ws_max_queue
         self.ws_size = config.ws_max_size or 0
         self.ws_fragments = config.ws_max_fragments or 0

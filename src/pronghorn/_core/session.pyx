@@ -57,7 +57,7 @@ cdef Session open_session(Application application, Acceptor wire, dict template,
     PyDict_SetItem(scope, "type", "websocket")
     PyDict_SetItem(scope, "scheme", "wss" if scope["scheme"] == "https" else "ws")
     PyDict_SetItem(scope, "subprotocols", subprotocols)
-    PyDict_SetItem(scope, "extensions", {"websocket.http.response": {}})
+    scope["extensions"]["websocket.http.response"] = {}
     session.scope = scope
     session.wire = wire
     session.response = AWAITED

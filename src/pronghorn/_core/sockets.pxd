@@ -1,12 +1,13 @@
 """Connections on sockets of our own: accepted, read and written without a transport of the event loop.
 
-That is what plain connections are on where it works, Linux under uvloop: it saves a tenth of the instructions of a small
-request and two thirds of the memory of a connection. Everywhere else, and under TLS, they are on the loop's transports.
+That is what connections are on where it works, Linux under uvloop: it saves a tenth of the instructions of a small
+request and two thirds of the memory of a connection. Everywhere else they are on the loop's transports.
 """
 
 from libc.stdint cimport uint8_t, uint32_t
 
 from .edge cimport Connection, Connections
+from .entrance cimport Entrance
 from .poll cimport Acceptor, Poll, Queue, Watch
 
 
@@ -21,7 +22,7 @@ cdef class Sockets(Poll):
 
 
 cdef class SocketAcceptor(Acceptor):
-    cdef dict template          # of the scopes
+    cdef Entrance entrance
 
 
 cdef class SocketConnection(Connection):

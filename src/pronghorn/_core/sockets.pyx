@@ -29,7 +29,7 @@ enabled = True                  # the tests want to see the transports, too
 
 
 def usable(loop) -> bool:
-    """Whether the loop's plain connections can be on sockets of our own."""
+    """Whether the loop's connections can be on sockets of our own."""
     return bool(enabled and available and type(loop).__module__.startswith("uvloop") and not loop.get_debug())
 
 
@@ -42,10 +42,9 @@ cdef class Sockets(Poll):
         self.high_water = connections.write_high_water or HIGH_WATER
         self.low_water = self.high_water // 4
 
-    def accept(self, int fd, server, str scheme="http"):
-        """Accept connections from a listening socket until close() is called on what this returns.
-        server: as for Connections.listener()."""
-        return SocketAcceptor(self, fd, self.connections.application.template(server, scheme))
+    def accept(self, int fd, Entrance entrance):
+        """Accept connections from a listening socket until close() is called on what this returns."""
+        return SocketAcceptor(self, fd, entrance)
 
     cdef void bury(self, SocketConnection connection) noexcept:
         """Tell it later that it has ended: its wire may be at work."""
@@ -63,14 +62,14 @@ cdef class Sockets(Poll):
 
 cdef class SocketAcceptor(Acceptor):
 
-    def __init__(self, Sockets sockets, int fd, dict template):
-        self.template = template
+    def __init__(self, Sockets sockets, int fd, Entrance entrance):
+        self.entrance = entrance
         Acceptor.__init__(self, sockets, fd)
 
     cdef void accepted(self, int fd, object peer) noexcept:
         cdef Sockets sockets = <Sockets> self.poll
         cdef SocketConnection connection
-        connection = SocketConnection.__new__(SocketConnection, sockets.connections, self.template)
+        connection = SocketConnection.__new__(SocketConnection, sockets.connections, self.entrance)
         connection.transport = sockets
         connection.peer = peer
         connection.peer_known = True

@@ -27,6 +27,7 @@ cdef class Edge:
     cdef void abort(self) noexcept              # now, so that the client can tell
     cdef void switch(self, Wire wire) noexcept  # what comes from now on is for another wire
     cdef object client(self)                    # the scope's `client`
+    cdef void introduce(self, object client) noexcept       # who it is in truth
 
 
 cdef class Wire:

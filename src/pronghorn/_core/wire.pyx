@@ -37,6 +37,9 @@ cdef class Edge:
     cdef object client(self):
         return None
 
+    cdef void introduce(self, object client) noexcept:
+        pass
+
 
 cdef class Wire:
 

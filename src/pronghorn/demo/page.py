@@ -6,7 +6,8 @@ from pronghorn.demo.script import SCRIPT
 
 __all__ = ["PAGE"]
 
-PAGE = b"""<!doctype html>
+PAGE = (
+    b"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -187,7 +188,10 @@ PAGE = b"""<!doctype html>
 </main>
 
 <script>
-""" + SCRIPT + b"""</script>
+"""
+    + SCRIPT
+    + b"""</script>
 </body>
 </html>
 """
+)

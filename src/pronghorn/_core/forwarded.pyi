@@ -1,0 +1,9 @@
+from collections.abc import Container, Iterable
+
+class Origin: ...
+
+class Forwarding:
+    def __init__(self, trusted: Container[str], believed: Iterable[str]) -> None: ...
+    def look(
+        self, peer: tuple[str, int] | None, headers: list[tuple[bytes, bytes]]
+    ) -> tuple[tuple[str, int] | None, str | None, bytes | None, int, str | None] | None: ...

@@ -1,0 +1,61 @@
+"""Which peers are proxies of ours, and may tell who their clients are."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from pronghorn.errors import ConfigError
+
+__all__ = ["TrustedHosts"]
+
+EVERYBODY = "*"
+
+
+class TrustedHosts:
+    """A container of hosts, made from addresses, networks (``10.0.0.0/8``), other names, ``unix`` and ``*``.
+
+    A host of a scope's ``client`` is in it, or not; that of a unix socket's peer is ``unix``.
+    """
+
+    def __init__(self, setting: str, hosts: str | Iterable[str]) -> None:
+        """``hosts``: a list, or text with commas between them. ConfigError names the setting."""
+        self.everybody = False
+        self.names: set[str] = set()
+        self.networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        for host in hosts.split(",") if isinstance(hosts, str) else hosts:
+            host = host.strip()
+            if host == EVERYBODY:
+                self.everybody = True
+            elif "/" in host and not host.startswith("/"):
+                try:
+                    self.networks.append(ipaddress.ip_network(host))
+                except ValueError as error:
+                    raise ConfigError(
+                        f"{setting}: expected addresses, networks, unix or *, with commas between them: {error}"
+                    ) from None
+            elif host:
+                self.names.add(canonical(host))
+
+    def __contains__(self, host: object) -> bool:
+        if not isinstance(host, str):
+            return False
+        if self.everybody or canonical(host) in self.names:
+            return True
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        if any(address in network for network in self.networks):
+            return True
+        # A socket that listens on both families shows IPv4 clients in this way.
+        mapped = getattr(address, "ipv4_mapped", None)
+        return mapped is not None and str(mapped) in self
+
+
+def canonical(host: str) -> str:
+    """An address in the one way that Python writes it; anything else as it is."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host
