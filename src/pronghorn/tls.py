@@ -136,6 +136,8 @@ def explain(error: ssl.SSLError, password: str | None) -> str:
             return "the key is not the certificate's"
         case "BAD_DECRYPT" | "BAD_PASSWORD_READ" if password is not None:
             return "the password is not the key's"
+        case None if password is not None:  # some versions of OpenSSL do not tell
+            return "the password is not the key's, or it is not in PEM form"
         case None:
             return "no certificate and key in PEM form in it"
     return why.lower().replace("_", " ")
