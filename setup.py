@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "ext"))
 import vendor  # noqa: E402
 
 MODULES = [
-    "octets", "future", "drive", "output", "wire", "headers", "target", "head", "request", "response",
+    "octets", "future", "drive", "output", "wire", "journal", "headers", "target", "head", "request", "response",
     "exchange", "body", "frames", "utf8", "deflate", "handshake", "session", "service", "websocket", "ahead",
     "http1", "poll", "edge", "sockets",
 ]

@@ -13,9 +13,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from pronghorn.atoms import compile_format
 from pronghorn.logs import LOG_LEVELS
 
-__all__ = ["Choice", "Flag", "Form", "Headers", "Level", "LogConfig", "Number", "Text", "Truth"]
+__all__ = ["Choice", "Flag", "Form", "Headers", "Level", "LineFormat", "LogConfig", "Number", "Text", "Truth"]
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
 FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, 5.5: no CR, LF, NUL or other control
@@ -178,6 +179,25 @@ class Level(Form):
         if isinstance(value, str) and isinstance(logging.getLevelName(value), int):
             return logging.getLevelName(value)
         raise self.refuse(value)
+
+
+@dataclass(frozen=True)
+class LineFormat(Form):
+    """The format of an access line, by name or in atoms."""
+
+    metavar: str = "FORMAT"
+
+    @property
+    def words(self) -> str:
+        return "default, common, combined, json, a line with atoms, or None"
+
+    def check(self, value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise self.refuse(value)
+        compile_format(value)
+        return value
 
 
 @dataclass(frozen=True)

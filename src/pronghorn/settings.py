@@ -12,7 +12,7 @@ from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from pronghorn.errors import ConfigError
-from pronghorn.forms import Choice, Flag, Form, Headers, Level, LogConfig, Number, Text, Truth
+from pronghorn.forms import Choice, Flag, Form, Headers, Level, LineFormat, LogConfig, Number, Text, Truth
 from pronghorn.logs import LOGGING_CONFIG
 
 if sys.platform != "win32":
@@ -92,7 +92,7 @@ class Settings:
         lambda: LOGGING_CONFIG, LogConfig(), "Logging configuration: .json, .yaml, or .ini.", "built in"
     )
     log_level: str | int | None = logs(None, Level(), "Level of the server's own loggers.", "info")
-    access_log: bool = logs(True, Flag(), "One line on standard output for each response.")
+    access_log: bool = logs(True, Flag(), "One line for each request.")
     use_colors: bool | None = logs(None, Flag(optional=True), "Colours in the log.", "on a terminal")
     server_header: bool = answers(True, Flag(), "Send Server: pronghorn, without a version.")
     date_header: bool = answers(True, Flag(), "Send Date.")
@@ -156,6 +156,13 @@ class Settings:
     ws_deflate_memory_level: int = websocket(4, Number("LEVEL", "a level", 1, 9), "zlib's memory level.")
     ws_deflate_level: int = websocket(1, Number("LEVEL", "a level", 1, 9), "Compression level, 1 being the fastest.")
     ws_deflate_min_size: int = websocket(64, size("", 0), "Messages below this size are not compressed.")
+    access_log_format: str | None = logs(
+        None, LineFormat(), "Access line: default, common, combined, json, or atoms.", "default"
+    )
+    access_log_file: str | None = logs(
+        None, Text("PATH", optional=True), "File of the access log; - is standard output.", "standard output"
+    )
+    access_log_buffer: int = logs(1_048_576, size("", 1), "Access log that waits to be written; more is dropped.")
     header_map: str = application(
         "drop", Choice(("drop", "refuse", "keep")), "Request headers with an underscore in their name."
     )
