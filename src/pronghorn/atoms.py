@@ -85,8 +85,8 @@ def add_literal(segments: list[Segment], text: str) -> None:
 
 def printable(text: str, escape: str) -> str:
     """A value from outside, which must not break the line."""
-    octets = text.encode("utf-8", "surrogateescape").decode("latin-1")
-    return "".join(c if " " <= c <= "~" and c not in '"\\' else f"{escape}{ord(c):02X}" for c in octets)
+    octets = text.encode("utf-8", "surrogateescape").decode("latin-1").replace("\\", "\\\\").replace('"', '\\"')
+    return "".join(c if " " <= c <= "~" else f"{escape}{ord(c):02X}" for c in octets)
 
 
 def quote(segments: list[Segment]) -> list[Segment]:
