@@ -193,9 +193,9 @@ cdef class Memory(Edge):
         return 0
 
 
-def http1_feed(Drive drive, app, config, bytes requests, int times):
+def http1_feed(Drive drive, app, config, bytes requests, int times, access=None):
     """Bytes of whole requests to bytes of whole responses, without a transport."""
-    cdef Application application = Application(app, drive, state={})
+    cdef Application application = Application(app, drive, state={}, access=access)
     cdef Service service = Service(application, config, 0.25)
     cdef Memory edge = Memory()
     cdef Http1 wire = Http1.__new__(Http1, service, edge, application.template(("127.0.0.1", 8000), "http"), 0)
