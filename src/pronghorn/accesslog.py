@@ -74,16 +74,11 @@ def open_access_log(settings: Settings) -> AccessLog | None:
     if not settings.access_log:
         return None
     path = None if settings.access_log_file == "-" else settings.access_log_file
-    descriptor = -1
-    if settings.access_log_format is None and settings.access_log_file is None:
-        stream = logs.plain_stream(logging.getLogger("pronghorn.access"))
-        if stream is None:
-            return None
-        descriptor = stream.fileno()
-    elif path is None:
-        descriptor = standard_output()
+    chosen = settings.access_log_format is not None or settings.access_log_file is not None
+    if not chosen and not logs.is_plain(logging.getLogger("pronghorn.access")):
+        return None
     try:
-        target = Target(path, descriptor)
+        target = Target(path) if path else Target(None, standard_output(), sys.stdout)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise StartupError(f"cannot write the access log to {path or 'standard output'}: {reason}") from None
@@ -91,7 +86,7 @@ def open_access_log(settings: Settings) -> AccessLog | None:
 
 
 def standard_output() -> int:
-    """The descriptor of standard output, also where ``sys.stdout`` is something without one."""
+    """The descriptor of standard output, also where ``sys.stdout`` is closed, or something without one."""
     try:
         return sys.stdout.fileno()
     except (AttributeError, OSError, ValueError):

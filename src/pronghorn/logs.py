@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
 from pronghorn.errors import ConfigError
 
@@ -28,8 +28,8 @@ __all__ = [
     "ColourizedFormatter",
     "DefaultFormatter",
     "configure",
+    "is_plain",
     "make_access",
-    "plain_stream",
 ]
 
 TRACE_LOG_LEVEL = 5
@@ -227,14 +227,14 @@ def make_access(logger: logging.Logger) -> Callable[[str, str, str, str, int], N
     return access
 
 
-def plain_stream(logger: logging.Logger) -> TextIO | None:
-    """Standard output, if a record of this logger would end there as one plain line of ours and nowhere else.
+def is_plain(logger: logging.Logger) -> bool:
+    """Whether a record of this logger would end on standard output as one plain line of ours, and nowhere else.
 
-    None where anything asks for the record itself: another handler, formatter, filter, level, class or factory, a
+    Not so where anything asks for the record itself: another handler, formatter, filter, level, class or factory, a
     parent that is told, colours, or a method that somebody has replaced, as tracers and error reporters do.
     """
     if type(logger) is not logging.Logger or logger.propagate or logger.filters or len(logger.handlers) != 1:
-        return None
+        return False
     handler = logger.handlers[0]
     formatter = handler.formatter
     if (
@@ -251,9 +251,9 @@ def plain_stream(logger: logging.Logger) -> TextIO | None:
         or not all(is_original(handler, name) for name in ("filter", "handle", "format", "emit"))
         or not all(is_original(formatter, name) for name in ("format", "formatMessage", "add_fields"))
     ):
-        return None
+        return False
     # Another object in the place of standard output may be there to see what is written.
-    return handler.stream if handler.stream is sys.stdout is sys.__stdout__ else None
+    return handler.stream is sys.stdout is sys.__stdout__
 
 
 def is_original(thing: object, name: str) -> bool:

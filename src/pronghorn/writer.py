@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from typing import TextIO
 
 from pronghorn._core.journal import write_lines
 
@@ -34,10 +35,11 @@ BEGUN, REOPEN, END = object(), object(), object()
 
 
 class Target:
-    """Where the lines go: a file, opened again by ``reopen``, or a descriptor that is kept."""
+    """Where the lines go: a file, opened again by ``reopen``, or standard output: its descriptor and its stream."""
 
-    def __init__(self, path: str | None, descriptor: int = -1) -> None:
+    def __init__(self, path: str | None, descriptor: int = -1, stream: TextIO | None = None) -> None:
         self.path = path
+        self.stream = stream
         self.name = path or "standard output"
         self.descriptor = self._open() if path else os.dup(descriptor)
         self._look()
@@ -61,6 +63,15 @@ class Target:
         os.close(self.descriptor)
         self.descriptor = fresh
         self._look()
+
+    def flush(self) -> None:
+        """Take what the application has printed along, as each record of a StreamHandler does.
+
+        Printed lines show up in a pipe or a file only because of that, where Python buffers them.
+        """
+        if self.stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self.stream.flush()
 
     def close(self) -> None:
         os.close(self.descriptor)
@@ -196,6 +207,7 @@ class Writer:
                 self._give_up(batch, start, code)
                 return
         self._failing = False
+        self.target.flush()
 
     def _give_up(self, batch: bytes, start: int, code: int) -> None:
         self.failed += batch.count(b"\n", max(start, self._torn))

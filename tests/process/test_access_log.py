@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from process.command import PATIENCE, Client, Command
+from process.conftest import HELLO
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes and signals of unix")
 
@@ -191,6 +192,17 @@ def test_lines_are_on_their_way_soon_and_in_order(served: Callable[..., Command]
     assert command.stop() == 0
     targets = [match[1] for line in command.out if (match := DEFAULT.fullmatch(line))]
     assert targets == [f"/{number}" for number in range(5)] + [f"/p{number}" for number in range(2000)]
+
+
+def test_what_the_application_prints_goes_along(place: Any) -> None:
+    """Behind a pipe Python buffers it, and each line of the access log has always flushed it."""
+    place.write("printing", HELLO.replace("    assert", '    print("printed")\n    assert'))
+    command = place.run(
+        "env", "-u", "PYTHONUNBUFFERED", sys.executable, "-m", "pronghorn", "printing:app", "--port", "0", "--lifespan", "off"
+    )
+    ask(command.port)
+    command.wait_for("printed")
+    assert command.stop() == 0
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
