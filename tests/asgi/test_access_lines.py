@@ -69,8 +69,8 @@ def answer(data: bytes, method: str = "GET", times: int = 1) -> Callable[[Peer],
 
 
 def leave(peer: Peer) -> None:
-    peer.send(b"GET /wait" + HEAD)
-    peer.send(b"GET /next" + HEAD)
+    peer.send(b"POST /wait HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    assert peer.head().status == 100  # the application waits
     peer.reset()
 
 
