@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -83,14 +84,15 @@ class Bench:
     ) -> list[str]:
         places = {"bin": self.environment.bin, "python": self.environment.python, "build": self.environment.folder}
         extra = f"{server.websocket if sessions else server.http} {server.idle_options if many else ''}"
-        return f"{server.command} {extra}".format(app=app, port=port, **places).split()
+        return f"{server.command} {server.quiet} {extra}".format(app=app, port=port, **places).split()
 
     def start(self, server: Server, app: str, sessions: bool = False, many: bool = False) -> Process:
         port = free_port()
         log = Path(self.logs, "server.log")
         environment = {"PYTHONPATH": server.path} if server.path else {}
         command = self.command(server, app, port, sessions, many)
-        return Process(command, port, self.options.server_core, HERE / SERVED, log, environment)
+        quiet = server.quiet != server.logged
+        return Process(command, port, self.options.server_core, HERE / SERVED, log, environment, quiet)
 
     def run(self) -> None:
         wanted = self.options.works.split(",")
@@ -98,7 +100,7 @@ class Bench:
         with tempfile.TemporaryDirectory() as self.logs:
             for work in WORKS:
                 if work.name in wanted:
-                    self.rounds(work.name, partial(self.visit, work), work.floors)
+                    self.rounds(work.name, partial(self.visit, work), work.floors, logged=work.logged)
             if START in wanted:
                 self.rounds(START, self.visit_start, floors=True)
             if IDLE in wanted:
@@ -112,9 +114,11 @@ class Bench:
                     visit = partial(self.visit_idle_sessions, name == WS_IDLE_DEFLATE)
                     self.rounds(name, visit, floors=False, sessions=True)
 
-    def rounds(self, name: str, visit: Visit, floors: bool, sessions: bool = False) -> None:
+    def rounds(self, name: str, visit: Visit, floors: bool, sessions: bool = False, logged: bool = False) -> None:
         results: dict[str, list[report.Sample]] = {}
         able = [server for server in self.servers if (server.websocket if sessions else server.http) is not None]
+        if logged:
+            able = with_logs(able)
         present = [server for server in able if floors or not server.floor]
         for number in range(self.options.rounds):
             turn = number % len(present) if present else 0
@@ -186,15 +190,23 @@ class Bench:
     def settings(self) -> dict[str, str]:
         """The command lines, without the folders of this machine."""
         found: dict[str, str] = {}
-        for server in self.servers:
+        named = [(server, server.name) for server in self.servers]
+        if any(work.logged and work.name in self.results for work in WORKS):
+            named += [(server, f"{server.name}, access log") for server in with_logs(self.servers)]
+        for server, name in named:
             for sessions, added in enumerate((server.http, server.websocket)):
                 if added is not None:
                     command = " ".join(self.command(server, "APP", "PORT", bool(sessions)))
                     command = command.replace(f"{self.environment.bin}/", "")
                     command = command.replace(f"{self.environment.folder}/", "")
                     if command not in found.values():
-                        found[f"{server.name}, WebSocket" if sessions else server.name] = command
+                        found[f"{name}, WebSocket" if sessions else name] = command
         return found
+
+
+def with_logs(servers: list[Server]) -> list[Server]:
+    """Those that have an access log, with it."""
+    return [replace(server, quiet=server.logged) for server in servers if server.logged is not None]
 
 
 def machine() -> dict[str, str]:

@@ -30,6 +30,8 @@ BARS = [
     Bar("json", "fastpysgi", 0.65),
     Bar("json", "granian", 0.72),
     Bar("json", "uvicorn", 0.56),
+    Bar("hello-log", "uvicorn", 0.20),
+    Bar("hello-log", "granian", 0.30),
     Bar("idle", "", 2200, "bytes"),
     Bar("start", "uvicorn", 1.0, "seconds"),
     Bar("ws-echo", "socketify", 0.75),

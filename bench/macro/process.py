@@ -27,11 +27,19 @@ def free_port() -> int:
 class Process:
     """A running server with its children.
 
-    `first_answer` is the number of seconds from its start to its first complete response.
+    `first_answer` is the number of seconds from its start to its first complete response. What it says goes to `log`;
+    with an access log (not `quiet`) standard output goes nowhere, the same for all.
     """
 
     def __init__(
-        self, command: Sequence[str], port: int, core: int, folder: Path, log: Path, environment: Mapping[str, str]
+        self,
+        command: Sequence[str],
+        port: int,
+        core: int,
+        folder: Path,
+        log: Path,
+        environment: Mapping[str, str],
+        quiet: bool = True,
     ) -> None:
         self.port = port
         self._log = log
@@ -42,8 +50,8 @@ class Process:
                 cwd=folder,
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+                stdout=output if quiet else subprocess.DEVNULL,
+                stderr=output,
                 start_new_session=True,
             )
         try:

@@ -1,4 +1,5 @@
-"""Who is measured, and the exact command line of each: one worker, access log off, uvloop where it can be chosen."""
+"""Who is measured, and the exact command line of each: one worker, uvloop where it can be chosen, and no log but in the
+works that are about it."""
 
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ class Server:
     name: str
     package: str | None  # the distribution whose version is reported
     command: str  # {bin} {python} {app} {port} {build} are filled in
+    quiet: str = ""  # added for works without an access log
+    logged: str | None = None  # added for those with one; None: it has none
     http: str | None = ""  # added for requests; None: it takes none
     websocket: str | None = None  # added for sessions; None: it takes none
     idle_options: str = ""  # added when a thousand connections or more are held
@@ -17,18 +20,23 @@ class Server:
     path: str | None = None  # PYTHONPATH, for a second build of pronghorn
 
 
+QUIET = "--no-access-log --log-level warning"
+
 SERVERS = [
     Server(
         "pronghorn",
         "pronghorn",
-        "{bin}/pronghorn {app} --host 127.0.0.1 --port {port} --no-access-log --log-level warning",
+        "{bin}/pronghorn {app} --host 127.0.0.1 --port {port}",
+        quiet=QUIET,
+        logged="",
         websocket="",
     ),
     Server(
         "uvicorn",
         "uvicorn",
-        "{bin}/uvicorn {app} --host 127.0.0.1 --port {port} --no-access-log --log-level warning"
-        " --loop uvloop --http httptools",
+        "{bin}/uvicorn {app} --host 127.0.0.1 --port {port} --loop uvloop --http httptools",
+        quiet=QUIET,
+        logged="",
         http="--ws none",
         websocket="--ws websockets-sansio",
         idle_options="--timeout-keep-alive 75",
@@ -36,8 +44,9 @@ SERVERS = [
     Server(
         "granian",
         "granian",
-        "{bin}/granian {app} --host 127.0.0.1 --port {port} --no-access-log --log-level warning"
-        " --interface asgi --http 1 --loop uvloop",
+        "{bin}/granian {app} --host 127.0.0.1 --port {port} --interface asgi --http 1 --loop uvloop",
+        quiet=QUIET,
+        logged="--access-log",
         http="--no-ws",
         websocket="--ws",
         idle_options="--backpressure 20000",
@@ -53,15 +62,18 @@ SERVERS = [
     Server(
         "gunicorn",
         "gunicorn",
-        "{bin}/gunicorn {app} --bind 127.0.0.1:{port} --log-level warning --workers 1"
-        " --worker-class asgi --asgi-loop uvloop",
+        "{bin}/gunicorn {app} --bind 127.0.0.1:{port} --workers 1 --worker-class asgi --asgi-loop uvloop",
+        quiet="--log-level warning",
+        logged="--access-logfile -",
         websocket="",
         idle_options="--keep-alive 75 --worker-connections 20000",
     ),
     Server(
         "hypercorn",
         "Hypercorn",
-        "{bin}/hypercorn {app} --bind 127.0.0.1:{port} --log-level warning --workers 1 --worker-class uvloop",
+        "{bin}/hypercorn {app} --bind 127.0.0.1:{port} --workers 1 --worker-class uvloop",
+        quiet="--log-level warning",
+        logged="--access-logfile -",
         websocket="",
         idle_options="--keep-alive 75",
     ),
@@ -73,5 +85,5 @@ SERVERS = [
 
 def revision(name: str, path: str) -> Server:
     """Another build of pronghorn, found before the installed one."""
-    command = "{python} -m pronghorn {app} --host 127.0.0.1 --port {port} --no-access-log --log-level warning"
-    return Server(name, None, command, websocket="", path=path)
+    command = "{python} -m pronghorn {app} --host 127.0.0.1 --port {port}"
+    return Server(name, None, command, quiet=QUIET, logged="", websocket="", path=path)

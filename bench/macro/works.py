@@ -16,6 +16,7 @@ class Work:
     body: bytes | None = None  # what the check posts
     answer: bytes = b"Hello, World!"  # what the check wants back
     unit: str = "request"  # what is counted
+    logged: bool = False  # with each server's default access log
 
 
 WORKS = [
@@ -31,6 +32,7 @@ WORKS = [
         answer=b'{"message":"Hello, World!","path":"/","numbers":[1,2,3,4,5]}',
     ),
     Work("stream", "streamed 1 MiB, 16 connections", "apps:stream", 16, answer=PIECE * 16),
+    Work("hello-log", "hello with the default access log, 64 connections", "apps:hello", logged=True),
 ]
 
 HELLO = WORKS[0]

@@ -9,14 +9,16 @@ from libc.stdlib cimport free
 
 from pronghorn._core.body cimport DATA, END, BodyLimits, Decoded, Decoder, decode, expect_chunks, expect_length
 from pronghorn._core.drive cimport Call, Drive
-from pronghorn._core.exchange cimport Application, Exchange, Wire
+from pronghorn._core.exchange cimport Application, Exchange
 from pronghorn._core.head cimport COMPLETE, Head, HeadLimits, method_name, new_head, reset_head, run_head
 from pronghorn._core.headers cimport Field, Fields
-from pronghorn._core.http1 cimport Edge, Http1
+from pronghorn._core.http1 cimport Http1
+from pronghorn._core.journal cimport Journal
 from pronghorn._core.service cimport Service
 from pronghorn._core.output cimport Output, append
 from pronghorn._core.response cimport Declared, Defaults, write_headers, write_status
 from pronghorn._core.target cimport Paths, Target, split_target
+from pronghorn._core.wire cimport Edge, Wire
 
 
 def output_append(bytes piece, int times):
@@ -136,6 +138,15 @@ def drive_start(Drive drive, app, int times):
     return call.count
 
 
+def journal_lines(Journal journal, list headers, int times):
+    """What the access log costs a request, without the writing."""
+    cdef tuple line
+    client = ("127.0.0.1", 50000)
+    for _ in range(times):
+        line = journal.begin(client, "GET", b"/", None, "1.1", headers)
+        journal.close(line, 200, 13)
+
+
 cdef class Nowhere(Wire):
     """A wire that takes everything and writes nothing."""
     cdef int count
@@ -182,9 +193,9 @@ cdef class Memory(Edge):
         return 0
 
 
-def http1_feed(Drive drive, app, config, bytes requests, int times):
+def http1_feed(Drive drive, app, config, bytes requests, int times, access=None):
     """Bytes of whole requests to bytes of whole responses, without a transport."""
-    cdef Application application = Application(app, drive, state={})
+    cdef Application application = Application(app, drive, state={}, access=access)
     cdef Service service = Service(application, config, 0.25)
     cdef Memory edge = Memory()
     cdef Http1 wire = Http1.__new__(Http1, service, edge, application.template(("127.0.0.1", 8000), "http"), 0)

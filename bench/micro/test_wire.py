@@ -10,7 +10,9 @@ from given import BROWSER, PLAIN, TIMES, post
 from pronghorn import Config
 from pronghorn._core.drive import Drive
 from pronghorn._core.edge import Connections
+from pronghorn._core.journal import Lines
 from pronghorn._core.sockets import Sockets, available
+from pronghorn.atoms import compile_format
 
 HEADERS = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"13")]
 WORKS = {"plain": (PLAIN, 1), "browser": (BROWSER, 1), "pipelined": (PLAIN * 16, 16), "post": (post(b"x" * 1024), 1)}
@@ -67,6 +69,15 @@ def test_http1(benchmark, probe, in_loop, config, work):
     total, sent = benchmark(in_loop, probe.http1_feed, drive, app, config, data, TIMES)
     assert total == TIMES * requests
     assert sent > 100 * total
+
+
+def test_http1_with_an_access_log(benchmark, probe, in_loop, config):
+    """Beside test_http1[plain]: what the default line costs a request."""
+    drive = Drive(in_loop.loop, "lazy")
+    lines = Lines(compile_format("default"), lambda: None, lambda: lines.take())
+    total, _ = benchmark(in_loop, probe.http1_feed, drive, hello, config, PLAIN, TIMES, lines)
+    assert total == TIMES
+    assert lines.missed == 0
 
 
 @pytest.mark.skipif(not available, reason="it is about Linux")

@@ -13,10 +13,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from pronghorn.atoms import compile_format
 from pronghorn.logs import LOG_LEVELS
 
 __all__ = [
-    "Choice", "Flag", "Form", "Function", "Headers", "Hosts", "Level", "LogConfig", "Names", "Number", "Text", "Truth",
+    "Choice", "Flag", "Form", "Function", "Headers", "Hosts", "Level", "LineFormat", "LogConfig", "Names", "Number",
+    "Text", "Truth",
     "Words",
 ]  # fmt: skip
 
@@ -183,6 +185,25 @@ class Level(Form):
         if isinstance(value, str) and isinstance(logging.getLevelName(value), int):
             return logging.getLevelName(value)
         raise self.refuse(value)
+
+
+@dataclass(frozen=True)
+class LineFormat(Form):
+    """The format of an access line, by name or in atoms."""
+
+    metavar: str = "FORMAT"
+
+    @property
+    def words(self) -> str:
+        return "default, common, combined, json, a line with atoms, or None"
+
+    def check(self, value: Any) -> Any:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise self.refuse(value)
+        compile_format(value)
+        return value
 
 
 @dataclass(frozen=True)

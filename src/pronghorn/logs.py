@@ -20,6 +20,7 @@ from typing import Any, Literal
 from pronghorn.errors import ConfigError
 
 __all__ = [
+    "ACCESS_FORMAT",
     "LOGGING_CONFIG",
     "LOG_LEVELS",
     "TRACE_LOG_LEVEL",
@@ -27,6 +28,7 @@ __all__ = [
     "ColourizedFormatter",
     "DefaultFormatter",
     "configure",
+    "is_plain",
     "make_access",
 ]
 
@@ -41,6 +43,8 @@ LOG_LEVELS: dict[str, int] = {
     "trace": TRACE_LOG_LEVEL,
 }
 
+ACCESS_FORMAT = '%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s'
+
 LOGGING_CONFIG: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -52,7 +56,7 @@ LOGGING_CONFIG: dict[str, Any] = {
         },
         "access": {
             "()": "pronghorn.logs.AccessFormatter",
-            "fmt": '%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s',
+            "fmt": ACCESS_FORMAT,
             "use_colors": None,
         },
     },
@@ -221,3 +225,41 @@ def make_access(logger: logging.Logger) -> Callable[[str, str, str, str, int], N
         handle(make_record(name, logging.INFO, __file__, 0, ACCESS_MESSAGE, args, None))
 
     return access
+
+
+def is_plain(logger: logging.Logger) -> bool:
+    """Whether a record of this logger would end on standard output as one plain line of ours, and nowhere else.
+
+    Not so where anything asks for the record itself: another handler, formatter, filter, level, class or factory, a
+    parent that is told, colours, or a method that somebody has replaced, as tracers and error reporters do.
+    """
+    if type(logger) is not logging.Logger or logger.propagate or logger.filters or len(logger.handlers) != 1:
+        return False
+    handler = logger.handlers[0]
+    formatter = handler.formatter
+    if (
+        not logger.isEnabledFor(logging.INFO)
+        or type(handler) is not logging.StreamHandler
+        or handler.filters
+        or handler.level > logging.INFO
+        or type(formatter) is not AccessFormatter
+        or type(formatter._style) is not logging.PercentStyle
+        or formatter._fmt != ACCESS_FORMAT
+        or formatter.use_colors
+        or logging.getLogRecordFactory() is not logging.LogRecord
+        or not all(is_original(logger, name) for name in ("filter", "handle", "callHandlers"))
+        or not all(is_original(handler, name) for name in ("filter", "handle", "format", "emit"))
+        or not all(is_original(formatter, name) for name in ("format", "formatMessage", "add_fields"))
+    ):
+        return False
+    # Another object in the place of standard output may be there to see what is written.
+    return handler.stream is sys.stdout is sys.__stdout__
+
+
+def is_original(thing: object, name: str) -> bool:
+    """Whether a method is the standard library's, or ours."""
+    code = getattr(getattr(thing, name), "__code__", None)
+    return getattr(code, "co_filename", None) in (
+        logging.addLevelName.__code__.co_filename,
+        is_original.__code__.co_filename,
+    )

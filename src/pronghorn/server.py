@@ -17,6 +17,7 @@ from typing import Any
 from pronghorn import listeners, logs, stopping
 from pronghorn._core.edge import Connections
 from pronghorn._core.sockets import Sockets, usable
+from pronghorn.accesslog import AccessLog, open_access_log
 from pronghorn.config import Config
 from pronghorn.errors import ConfigError, StartupError
 from pronghorn.lifespan import Lifespan
@@ -54,6 +55,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._renewal: Renewal | None = None
+        self._access_log: AccessLog | None = None
         self._begin()
 
     @property
@@ -143,20 +145,30 @@ class Server:
         for sock in sockets or ():
             sock.close()
         self.servers, self._listeners = [], []
-        if self.connections is not None:
-            await stopping.close_connections(
-                self.connections,
-                self.config.timeout_graceful_shutdown,
-                self._force,
-                prompt=signal.SIGINT in self._captured_signals,
-            )
-            self.connections = None
+        try:
+            if self.connections is not None:
+                await stopping.close_connections(
+                    self.connections,
+                    self.config.timeout_graceful_shutdown,
+                    self._force,
+                    prompt=signal.SIGINT in self._captured_signals,
+                )
+                self.connections = None
+        finally:
+            if self._access_log is not None:
+                access_log, self._access_log = self._access_log, None
+                await access_log.close()
         await self.lifespan.shutdown(self._force)
 
     def reload_certificates(self) -> None:
         """Read the files of TLS again: new connections get what is in them now, open ones keep what they have."""
         if self._renewal is not None:
             self._renewal.renew()
+
+    def reopen_logs(self) -> None:
+        """Open the file of the access log by its name again, after it was moved away."""
+        if self._access_log is not None:
+            self._access_log.reopen()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -241,13 +253,15 @@ class Server:
             raise StartupError(f"Error loading ASGI app. It raised {type(error).__name__}.") from error
 
     async def _listen(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, access = asyncio.get_running_loop(), logging.getLogger("pronghorn.access")
+        self._access_log = open_access_log(self.config)
+        compiled = self._access_log.lines if self._access_log is not None else None
         self.connections = Connections(
             loop,
             self.config.loaded_app,
             self.config,
             state=self.lifespan.state,
-            access=logs.make_access(logging.getLogger("pronghorn.access")) if self.config.access_log else None,
+            access=compiled or (logs.make_access(access) if self.config.access_log else None),
             error=logger,
             on_limit=self._on_limit,
             context=self.lifespan.context,

@@ -22,6 +22,7 @@ from pronghorn.forms import (
     Headers,
     Hosts,
     Level,
+    LineFormat,
     LogConfig,
     Names,
     Number,
@@ -115,7 +116,7 @@ class Settings:
         lambda: LOGGING_CONFIG, LogConfig(), "Logging configuration: .json, .yaml, or .ini.", "built in"
     )
     log_level: str | int | None = logs(None, Level(), "Level of the server's own loggers.", "info")
-    access_log: bool = logs(True, Flag(), "One line on standard output for each response.")
+    access_log: bool = logs(True, Flag(), "One line for each request.")
     use_colors: bool | None = logs(None, Flag(optional=True), "Colours in the log.", "on a terminal")
     proxy_headers: bool = proxy(True, Flag(), "Believe what trusted proxies say of their clients.")
     server_header: bool = answers(True, Flag(), "Send Server: pronghorn, without a version.")
@@ -227,6 +228,13 @@ class Settings:
     proxy_protocol_allow_ips: list[str] | str = proxy(  # noqa: RUF009
         "127.0.0.1,::1", Hosts(optional=False), "Proxies that may connect then; others are closed."
     )
+    access_log_format: str | None = logs(
+        None, LineFormat(), "Access line: default, common, combined, json, or atoms.", "default"
+    )
+    access_log_file: str | None = logs(
+        None, Text("PATH", optional=True), "File of the access log; - is standard output.", "standard output"
+    )
+    access_log_buffer: int = logs(1_048_576, size("", 1), "Access log that waits to be written; more is dropped.")
     header_map: str = application(
         "drop", Choice(("drop", "refuse", "keep")), "Request headers with an underscore in their name."
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from pronghorn._core.entrance import Entrance
 from pronghorn._core.exchange import Application
+from pronghorn._core.journal import Journal
 from pronghorn._core.wire import Edge
 
 TICK: float
@@ -20,7 +21,7 @@ class Connections:
         config: Any,
         *,
         state: dict[str, Any],
-        access: Callable[[str, str, str, str, int], None] | None = None,
+        access: Callable[[str, str, str, str, int], None] | Journal | None = None,
         error: logging.Logger | None = None,
         on_limit: Callable[[], None] | None = None,
         context: contextvars.Context | None = None,

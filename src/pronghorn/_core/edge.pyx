@@ -29,7 +29,7 @@ cdef class Connections:
     """See docs/architecture.md, "The door between the two layers".
 
     config: an object with the attributes of pronghorn.Config. state: copied into each scope. access: called with
-    (client, method, path, http_version, status) for each response, or None. error: logging.Logger. on_limit: called
+    (client, method, path, http_version, status) for each request, or a Journal, or None. error: logging.Logger. on_limit: called
     when limit_max_requests responses are complete. context: contextvars.Context that requests start from a copy of.
     """
 

@@ -11,10 +11,11 @@ An exchange outlives its connection when the application works on after the resp
 application has kept nothing of it.
 """
 
-from libc.stdint cimport int64_t, uint8_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t
 
 from .drive cimport Call, Drive
 from .future cimport Wait
+from .journal cimport Journal
 from .wire cimport Wire
 
 
@@ -31,6 +32,10 @@ cdef enum Response:
     LOST
 
 
+cdef enum:
+    CLIENT_GONE = 499           # for the log: the client did not wait for an answer
+
+
 cdef class Responder(Wire):
     """What an exchange needs of the wire below it. HTTP/1 implements it."""
 
@@ -39,7 +44,7 @@ cdef class Responder(Wire):
     cdef void body_wanted(self) noexcept                # receive() waits for more of the body
     cdef void body_taken(self) noexcept                 # the application took what had arrived
     cdef void completed(self) noexcept                  # the response is complete
-    cdef void failed(self, bint started) noexcept       # it never will be: 500, or an abort if it has started
+    cdef size_t failed(self, bint started) noexcept     # it never will be: 500, or an abort if it has started
 
 
 cdef class Application:
@@ -47,7 +52,7 @@ cdef class Application:
     cdef readonly object app
     cdef readonly Drive drive
     cdef readonly dict state            # lifespan state, copied into each scope
-    cdef object access                  # callable(client, method, path, version, status), or None
+    cdef Journal journal                # the access log, or None
     cdef object error                   # logging.Logger
     cdef object on_limit                # called once, when `limit` responses are complete
     cdef readonly size_t limit          # 0: none
@@ -72,7 +77,7 @@ cdef class Conversation(Call):
     cdef Wire wire              # a Responder; None once the response is complete or the connection lost
     cdef Wire corked            # the wire that gathers during this step
     cdef dict scope
-    cdef tuple line             # what the access line says of the request; the scope is the application's to change
+    cdef tuple line             # for the journal; None when it has been written, or shall not be
     cdef object receive_call    # the callables given to the application, made once for each
     cdef object send_call
     cdef Receive spare          # the awaitable of the last receive()
@@ -81,6 +86,8 @@ cdef class Conversation(Call):
     cdef Conversation previous  # in the application's list
     cdef Conversation next
     cdef int64_t length         # bytes that content-length still promises, -1 without one
+    cdef int64_t size           # bytes of the response's body so far
+    cdef uint16_t status        # of the response, 0 before there is one
     cdef uint8_t response       # Response
     cdef uint8_t bodiless       # HEAD: the response has no body
     cdef uint8_t gone           # tell the application that the client has gone
@@ -91,7 +98,7 @@ cdef class Conversation(Call):
     # From the wire.
     cdef void run(self) noexcept
     cdef void disconnect(self) noexcept
-    cdef void lost(self) noexcept
+    cdef void lost(self, int status, size_t size) noexcept
     cdef void wake(self, bint now) noexcept
 
     cdef object message(self)
@@ -100,6 +107,8 @@ cdef class Conversation(Call):
     cdef int start_response(self, dict message) except -1
     cdef int send_body(self, dict message) except -1
     cdef void fail(self, bint started) noexcept
+    cdef void answered(self, int status) noexcept
+    cdef void account(self) noexcept
     cdef void end(self) noexcept
     cdef void recycle(self, Py_ssize_t references) noexcept
 

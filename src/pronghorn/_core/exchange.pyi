@@ -4,6 +4,7 @@ from typing import Any
 
 from pronghorn._core.drive import Call, Drive
 from pronghorn._core.future import Wait
+from pronghorn._core.journal import Journal
 from pronghorn._core.wire import Wire
 
 class Responder(Wire): ...
@@ -22,7 +23,7 @@ class Application:
         *,
         state: dict[str, Any],
         root_path: str = "",
-        access: Callable[[str, str, str, str, int], None] | None = None,
+        access: Callable[[str, str, str, str, int], None] | Journal | None = None,
         error: logging.Logger | None = None,
         on_limit: Callable[[], None] | None = None,
         limit: int = 0,
@@ -36,7 +37,6 @@ class Conversation(Call):
     def send(self, message: Any) -> Awaitable[None]: ...
     def next_message(self) -> dict[str, Any] | None: ...
     def next_change(self) -> Wait: ...
-    def log(self, status: int) -> None: ...
 
 class Exchange(Conversation):
     buffered: int

@@ -10,6 +10,8 @@ from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_SetItem
 from cpython.object cimport PyObject
 from libc.string cimport memcpy
 
+from .journal cimport Records
+
 from ..calling import make_receive
 from ..errors import ClientDisconnected, MessageError
 
@@ -64,8 +66,8 @@ cdef class Responder(Wire):
     cdef void completed(self) noexcept:
         pass
 
-    cdef void failed(self, bint started) noexcept:
-        pass
+    cdef size_t failed(self, bint started) noexcept:
+        return 0
 
 
 cdef class Application:
@@ -76,7 +78,7 @@ cdef class Application:
         self.drive = drive
         self.state = dict(state)
         self.root_path = root_path
-        self.access = access
+        self.journal = access if access is None or isinstance(access, Journal) else Records(access)
         self.error = error
         self.on_limit = on_limit
         self.limit = limit
@@ -117,6 +119,7 @@ cdef class Application:
         exchange.gone = exchange.ended = exchange.stopping = False
         exchange.bodiless = bodiless
         exchange.length = -1
+        exchange.size = exchange.status = 0
         scope = self.scope(template, client, path, raw_path, query, headers)
         # What most requests have is in the template.
         if old:
@@ -124,8 +127,8 @@ cdef class Application:
         if method is not GET:
             PyDict_SetItem(scope, "method", method)
         exchange.scope = scope
-        if self.access is not None:
-            exchange.line = (client, method, raw_path, query, "1.0" if old else "1.1")
+        if self.journal is not None:
+            exchange.line = self.journal.begin(client, method, raw_path, query, "1.0" if old else "1.1", headers)
         self.active += 1
         return exchange
 
@@ -205,9 +208,14 @@ cdef class Conversation(Call):
         self.gone = True
         self.wake(False)
 
-    cdef void lost(self) noexcept:
-        """The connection is gone."""
+    cdef void lost(self, int status, size_t size) noexcept:
+        """The connection is gone, or the wire has answered itself: what the log says if nothing was answered before."""
         self.wire = None
+        if self.line is not None:
+            if self.status == 0:
+                self.size = size
+                self.answered(status)
+            self.account()
         if self.response < COMPLETE:
             self.response = LOST
         self.gone = True
@@ -250,10 +258,12 @@ cdef class Conversation(Call):
         self.wire = None
         self.response = LOST
         self.disconnect()
-        wire.failed(started)
+        self.size += wire.failed(started)
+        if self.line is not None:
+            if self.status == 0:
+                self.answered(CLIENT_GONE if started else 500)
+            self.account()
         if not started:
-            if self.application.access is not None:
-                self.log(500)
             self.application.count()
 
     cdef void end(self) noexcept:
@@ -347,19 +357,28 @@ cdef class Conversation(Call):
             raise MessageError(f"'{message['type']}': 'status' must be from 200 to 599, not {<object> entry}")
         status = <object> entry
         self.bodiless = self.bodiless or status == 204 or status == 304
-        (<Responder> self.wire).write_head(status, () if headers is NULL else <object> headers, self.bodiless, &self.length)
+        given = () if headers is NULL else <object> headers
+        if self.line is not None:
+            given = self.application.journal.readable(given)
+        (<Responder> self.wire).write_head(status, given, self.bodiless, &self.length)
         self.response = STARTED
-        if self.application.access is not None:
-            self.log(status)
+        if self.line is not None:
+            self.line = self.application.journal.answer(self.line, given)
+            self.answered(status)
         return 0
 
-    def log(self, int status):
-        """The access line, as uvicorn gives it to its logger."""
-        client, method, path, query, version = self.line
-        path = path.decode("ascii")
-        if query:
-            path = f"{path}?{query.decode('ascii')}"
-        self.application.access(f"{client[0]}:{client[1]}" if client else "", method, path, version, status)
+    cdef void answered(self, int status) noexcept:
+        """There is a status; the first part of what the access log waits for. Only while there is a line."""
+        self.status = status
+        if not self.application.journal.late:
+            self.account()
+
+    cdef void account(self) noexcept:
+        """The response is, or what there will be of it: one line, once."""
+        cdef tuple line = self.line
+        if line is not None:
+            self.line = None
+            self.application.journal.close(line, self.status, self.size)
 
     cdef int send_body(self, dict message) except -1:
         cdef PyObject* entry = PyDict_GetItem(message, "body")
@@ -395,9 +414,12 @@ cdef class Conversation(Call):
                 raise MessageError("Response content shorter than Content-Length")
             self.length -= size
         wire.write_body(body, last)
+        self.size += PyBytes_GET_SIZE(body)
         if last:
             self.response = COMPLETE
             self.wire = None
+            if self.line is not None:
+                self.account()
             wire.completed()
             self.application.count()
             self.wake(False)

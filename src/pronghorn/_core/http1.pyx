@@ -9,7 +9,7 @@ from libc.string cimport memcpy
 
 from .ahead cimport ReadAhead, make_room, new_ahead
 from .body cimport BROKEN, DATA, END, decode, expect_chunks, expect_length
-from .exchange cimport ARRIVED, Exchange
+from .exchange cimport ARRIVED, CLIENT_GONE, Exchange
 from .handshake cimport open_handshake, write_switch
 from .head cimport NOTHING, PARTIAL, REFUSED, TARGET, Parsed, copy_head, method_name, only_line_ends, reset_head, run_head
 from .llhttp cimport HTTP_HEAD
@@ -504,26 +504,29 @@ cdef class Http1(Acceptor):
         else:
             self.next_request()
 
-    cdef void failed(self, bint started) noexcept:
-        """There is no response, or no end of it: never let the client take a part for the whole."""
+    cdef size_t failed(self, bint started) noexcept:
+        """There is no response, or no end of it: never let the client take a part for the whole. Returns the size of
+        the body that is sent in its place."""
+        cdef size_t size
         self.exchange = None
         if not started:
-            self.answer(500)
+            size = self.answer(500)
             self.shut(self.reading == BODY or self.wanted)
-            return
+            return size
         if self.writing == UNTIL_CLOSE:
             # Only a reset tells the client; an orderly close would be the end of the body.
             self.reading = CLOSED
             self.closing = 0
             self.edge.out.size = 0 if self.edge.corked else self.edge.out.size
             self.edge.abort()
-            return
+            return 0
         if self.held is not None:
             self.held = None
         elif self.writing == OPEN and self.edge.corked:
             self.edge.out.size = self.began
         self.writing = NONE
         self.shut(False)
+        return 0
 
     cdef void next_request(self) noexcept:
         """The connection is ready for another request."""
@@ -564,40 +567,40 @@ cdef class Http1(Acceptor):
     cdef void refuse(self, int status) noexcept:
         """The input is not acceptable, or not in time: answer if that is still possible, and close."""
         cdef Conversation exchange = self.exchange
+        cdef bint unanswered = self.writing == NONE
+        cdef size_t size
         reason = HTTPStatus(status).phrase
         client = self.edge.client()
         self.service.application.error.warning(
             "Invalid HTTP request received: %d %s (%s)", status, reason, f"{client[0]}:{client[1]}" if client else "-"
         )
         self.exchange = None
+        size = self.answer(status) if unanswered else 0
         if exchange is not None:
-            exchange.lost()
-        if self.writing == NONE:
-            self.answer(status)
+            exchange.lost(status, size)
+        if unanswered:
             self.shut(True)
         else:
             self.reading = CLOSED
             self.edge.abort()
 
     cdef int answer(self, int status) except -1:
-        """A response of our own, after which the connection is closed."""
+        """A response of our own, after which the connection is closed; returns the size of its body."""
         cdef Output out = self.edge.out
         cdef size_t mark = 0 if self.edge.corked else out.size
+        cdef int size
         self.keep = False
-        write_refusal(out, status, self.bodiless, self.service.defaults)
+        size = write_refusal(out, status, self.bodiless, self.service.defaults)
         if not self.edge.corked:
             self.edge.send(mark, NULL, 0, None, NULL, 0)
-        return 0
+        return size
 
     cdef void turn_away(self, str why) noexcept:
         """The request was fine, but there is no answer to it: 503."""
         cdef Conversation exchange = self.exchange
         self.service.application.error.warning(why)
         self.exchange = None
-        exchange.lost()
-        if self.service.application.access is not None:
-            exchange.log(503)
-        self.answer(503)
+        exchange.lost(503, self.answer(503))
         self.shut(True)
 
     cdef void shut(self, bint linger) noexcept:
@@ -682,7 +685,7 @@ cdef class Http1(Acceptor):
         self.exchange = None
         self.held = None
         if exchange is not None:
-            exchange.lost()
+            exchange.lost(CLIENT_GONE, 0)
 
     cdef void set_writable(self, bint writable) noexcept:
         self.writable = writable

@@ -199,7 +199,7 @@ cdef class Defaults:
 
 
 cdef int write_refusal(Output out, int status, bint bodiless, Defaults defaults) except -1:
-    """A whole response of the server's own, after which the connection is closed."""
+    """A whole response of the server's own, after which the connection is closed; returns the size of its body."""
     cdef Declared declared
     cdef bytes body = b"Internal Server Error" if status == 500 else HTTPStatus(status).phrase.encode()
     declared.date = declared.server = False
@@ -214,9 +214,10 @@ cdef int write_refusal(Output out, int status, bint bodiless, Defaults defaults)
     defaults.write(out, &declared)
     write_length(out, PyBytes_GET_SIZE(body))
     append(out, b"\r\n", 2)
-    if not bodiless:
-        append(out, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
-    return 0
+    if bodiless:
+        return 0
+    append(out, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+    return PyBytes_GET_SIZE(body)
 
 
 def render(int status, headers, Defaults defaults) -> bytes:

@@ -10,7 +10,7 @@ on the wire is a Channel.
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from .exchange cimport Application, Conversation, Responder
+from .exchange cimport CLIENT_GONE, Application, Conversation, Responder
 from .wire cimport Wire
 
 
@@ -60,7 +60,6 @@ cdef class Session(Conversation):
     cdef int refuse(self, object kind) except -1
     cdef void close(self, int code, bytes reason) noexcept
     cdef dict take_message(self)
-    cdef int note(self, str outcome) except -1
 
 
 cdef Session open_session(Application application, Acceptor wire, dict template, object client, object path,

@@ -9,8 +9,9 @@ from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_KIND
 
-from .exchange cimport AWAITED, COMPLETE, LOST, STARTED
+from .exchange cimport AWAITED, CLIENT_GONE, COMPLETE, LOST, STARTED
 from .frames cimport ABNORMAL, INTERNAL_ERROR, NORMAL, SERVICE_RESTART, legal_close
+from .journal cimport client_text, target_text
 
 from ..errors import ClientDisconnected, MessageError
 from .exchange import is_disconnect
@@ -63,8 +64,8 @@ cdef Session open_session(Application application, Acceptor wire, dict template,
     session.response = AWAITED
     session.length = -1
     session.most = most
-    if application.access is not None:
-        session.line = (client, raw_path, query)
+    if application.journal is not None:
+        session.line = application.journal.begin(client, "GET", raw_path, query, "1.1", headers)
     application.active += 1
     return session
 
@@ -114,12 +115,9 @@ cdef class Session(Conversation):
             self.over(SERVICE_RESTART if self.stopping else ABNORMAL, "")
             self.wake(False)
 
-    cdef void lost(self) noexcept:
-        self.wire = None
-        if self.response < COMPLETE:
-            self.response = LOST
+    cdef void lost(self, int status, size_t size) noexcept:
         self.over(ABNORMAL, "")
-        self.wake(False)
+        Conversation.lost(self, status, size)
 
     # From the drive.
 
@@ -253,8 +251,10 @@ cdef class Session(Conversation):
         self.phase = OPEN
         self.response = COMPLETE
         self.scope = None
-        if self.application.access is not None:
-            self.note("[accepted]")
+        if self.line is not None:
+            self.line = self.application.journal.answer(self.line, headers)
+            self.answered(101)
+            self.account()
         return 0
 
     cdef int deny(self) except -1:
@@ -265,10 +265,11 @@ cdef class Session(Conversation):
         self.phase = DENIED
         self.response = COMPLETE
         self.wire = None
+        if self.line is not None:
+            self.answered(403)
+            self.account()
         wire.completed()
         self.application.count()
-        if self.application.access is not None:
-            self.note("403")
         self.over(ABNORMAL, "")
         self.wake(False)
         return 0
@@ -329,16 +330,14 @@ cdef class Session(Conversation):
 
     # The log.
 
-    def log(self, int status):
-        """As uvicorn has it for a handshake that was not accepted."""
-        self.note(str(status))
-
-    cdef int note(self, str outcome) except -1:
-        client, raw_path, query = self.line
-        path = raw_path.decode("ascii")
-        if query:
-            path = f"{path}?{query.decode('ascii')}"
-        self.application.error.info(
-            '%s - "WebSocket %s" %s', f"{client[0]}:{client[1]}" if client else "", path, outcome
-        )
-        return 0
+    cdef void answered(self, int status) noexcept:
+        """As uvicorn has it, this is no matter of the access log; where that has a format of its own, it is as well."""
+        if status != CLIENT_GONE:
+            self.application.error.info(
+                '%s - "WebSocket %s" %s', client_text(self.line[0]), target_text(self.line),
+                "[accepted]" if status == 101 else str(status),
+            )
+        if self.application.journal.sessions:
+            Conversation.answered(self, status)
+        else:
+            self.line = None

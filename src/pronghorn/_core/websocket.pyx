@@ -14,6 +14,7 @@ from .frames cimport (
     SERVICE_RESTART, TEXT, TOO_BIG, bytes_of, legal_close, read_frame, text_of, unmask, write_frame,
 )
 from .output cimport GATHERED, LARGE, Output, append, reserve
+from .session cimport CLIENT_GONE
 from .utf8 cimport ACCEPT, REJECT, check
 from .wire cimport Edge
 
@@ -565,7 +566,7 @@ cdef class WebSocket(Channel):
         self.session = None
         self.waiting = None
         if session is not None:
-            session.lost()
+            session.lost(CLIENT_GONE, 0)
 
     cdef void expired(self) noexcept:
         cdef uint32_t now = self.service.now
