@@ -17,7 +17,24 @@ Made by `docs/make_settings.py` from `pronghorn.settings`; change it there.
 Each setting is an option of the `pronghorn` command, and under the name in the second column an argument of
 `pronghorn.run()` and `pronghorn.Config`. In Python, None switches a limit or a time-out off as 0 does. Numbers in
 the meaning are the status the client gets. APP, and `--app-dir` (where to look for its module), come on top.
+
+The name in capitals behind `PRONGHORN_` is an environment variable: `PRONGHORN_ROOT_PATH`, `PRONGHORN_RELOAD_DIRS`.
+`UVICORN_` is read where that is not set. In a `--config` file the name is the key. See
+[configuration.md](configuration.md).
 """
+
+UVICORN = """
+## Where uvicorn's default is another one
+
+Every option of uvicorn 0.54 is there, with its name and type; these have another default.
+
+| option | uvicorn | here | why |
+|---|---|---|---|
+"""
+DIFFERENT = {
+    "timeout_keep_alive": ("5", "longer than the 60 s of common load balancers, which else send into a closing one"),
+    "timeout_graceful_shutdown": ("wait for ever", "a stop that can hang is not a stop"),
+}
 
 
 def row(setting: Field[Any]) -> str:
@@ -37,6 +54,11 @@ def page() -> str:
     for subject, rows in subjects.items():
         text += f"\n## {subject}\n\n| option | name | default | accepts | meaning |\n|---|---|---|---|---|\n"
         text += "\n".join(rows) + "\n"
+    text += UVICORN
+    for setting in table():
+        if setting.name in DIFFERENT:
+            theirs, why = DIFFERENT[setting.name]
+            text += f"| `{option(setting).opts[0]}` | {theirs} | {default_text(setting)} | {why} |\n"
     return text
 
 

@@ -6,19 +6,20 @@ import contextlib
 import faulthandler
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import Field
+from collections.abc import Iterator, Sequence
+from dataclasses import MISSING, Field
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 import pronghorn
+from pronghorn import sources, toml
 from pronghorn.config import Config
 from pronghorn.errors import ConfigError
-from pronghorn.forms import Flag, Form
-from pronghorn.server import Server, run_until_stopped
-from pronghorn.settings import SUBJECTS, default_text, table
+from pronghorn.forms import Flag, Folder, Form
+from pronghorn.server import STARTUP_FAILURE, Server, run_until_stopped
+from pronghorn.settings import PLACE, SUBJECTS, default_text, table
 
 __all__ = ["main"]
 
@@ -104,13 +105,15 @@ def option(setting: Field[Any]) -> click.Option:
     """The option of one setting: ``timeout_keep_alive`` is ``--timeout-keep-alive``."""
     form: Form = setting.metadata["form"]
     flag = form.option or "--" + setting.name.replace("_", "-")
+    if form.repeated:
+        flag = flag.removesuffix("s")
     more: dict[str, Any] = {"type": Value(form), "metavar": form.metavar}
     text = f"{setting.metadata['meaning']}  [{default_text(setting)}]"
     if form.repeated:
         more["multiple"] = True
-    elif isinstance(form, Flag) and setting.default is False:
+    elif type(form) is Flag and setting.default is False:
         more, text = {"is_flag": True}, setting.metadata["meaning"]
-    elif isinstance(form, Flag):
+    elif type(form) is Flag:
         flag, more = f"{flag}/--no-{flag[2:]}", {"is_flag": True}
     return SubjectOption(
         [flag, setting.name], subject=setting.metadata["subject"], default=None, show_default=False, help=text, **more
@@ -127,33 +130,85 @@ def print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> N
 
 
 def parameters() -> list[click.Parameter]:
-    folder = click.Path(exists=True, file_okay=False)
-    app_dir = SubjectOption(
-        ["--app-dir"],
-        subject="Application",
-        type=folder,
-        default=".",
-        show_default=False,
-        help="Directory in which to look for APP's module.  [the current one]",
-    )
+    def more(flag: str, subject: str, text: str, **how: Any) -> click.Option:
+        return SubjectOption([flag], subject=subject, default=None, show_default=False, help=text, **how)
+
+    folder = Folder()
+    options = [
+        more(
+            "--app-dir", "Application", "Directory in which to look for APP's module.  [the current one]",
+            type=Value(folder), metavar=folder.metavar,
+        ),
+        more("--config", "Configuration", "TOML file with settings, or a pyproject.toml with [tool.pronghorn].",
+             metavar="FILE"),
+        more("--print-config", "Configuration", "Write the settings and where they come from, and exit.", is_flag=True),
+        more("--check", "Configuration", "Load the application, without serving it, and exit.", is_flag=True),
+        *(option(setting) for setting in table() if setting.metadata["form"].option != "-"),
+    ]  # fmt: skip
+    options.sort(key=lambda entry: SUBJECTS.index(getattr(entry, "subject", "")))
     version = click.Option(
         ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=print_version, help="Show the version."
     )
-    options = [app_dir, *(option(setting) for setting in table() if setting.metadata["form"].option != "-")]
-    options.sort(key=lambda entry: SUBJECTS.index(getattr(entry, "subject", "")))
-    return [click.Argument(["app"], metavar="APP"), *options, version]
+    return [click.Argument(["app"], metavar="APP", required=False), *options, version]
 
 
-def serve(**values: Any) -> None:
-    """Serve the ASGI application APP, which is MODULE:ATTRIBUTE, as in main:app."""
+def serve(config: str | None, print_config: bool | None, check: bool | None, **values: Any) -> None:
+    """Serve the ASGI application APP, which is MODULE:ATTRIBUTE, as in main:app.
+
+    Each option may also be set in a file (--config) and as an environment variable: --root-path is PRONGHORN_ROOT_PATH.
+    """
     open_standard_descriptors()
     source = click.get_current_context().get_parameter_source
-    app, app_dir = values.pop("app"), values.pop("app_dir")
+    typed = {name: value for name, value in values.items() if source(name) is not click.core.ParameterSource.DEFAULT}
+    given = sources.collect(typed, os.environ, config)
+    named = {name: entry.value for name, entry in given.items()}
+    app, app_dir = named.pop("app", None), named.pop("app_dir", ".")
+    if app is None and not print_config:
+        raise click.UsageError("Missing argument 'APP', which is MODULE:ATTRIBUTE, as in main:app.")
     sys.path.insert(0, str(Path(app_dir).absolute()))
-    given = {name: value for name, value in values.items() if source(name) is not click.core.ParameterSource.DEFAULT}
-    server = Server(Config(app, **given))
-    server.when_finished = exit_soon
-    run_until_stopped(server)
+    server = Server(Config(app, **named))
+    if print_config:
+        for line in describe(server.config, app_dir, given):
+            click.echo(line)
+    elif check:
+        if not server.check():
+            sys.exit(INTERRUPTED if server.should_exit else STARTUP_FAILURE)
+        click.echo(f"{app} can be served")
+    else:
+        server.when_finished = exit_soon
+        run_until_stopped(server)
+
+
+def describe(config: Config, app_dir: str, given: dict[str, sources.Given]) -> Iterator[str]:
+    """The effective settings as lines of TOML, which ``--config`` takes, each with where it comes from."""
+    forms = sources.known()
+    yield f"# pronghorn {pronghorn.__version__}"
+    for name, usual in {"app": None, "app_dir": "."}.items():
+        yield toml.line(name, given[name].value if name in given else usual, origin(name, given))
+    for setting in table():
+        name, value = setting.name, getattr(config, setting.name)
+        if name not in forms:
+            continue
+        if name.endswith("password") and value is not None:
+            yield f"# {name} is set and not shown ({origin(name, given)})"
+        elif name == "log_config" and name not in given:
+            yield f"# {name} is built in ({origin(name, given)})"
+        elif name in PLACE and config.bind:
+            yield f"# {name} is not used (bind is)"
+        else:
+            yield toml.line(name, forms[name].plain(value), origin(name, given, setting, value))
+
+
+def origin(name: str, given: dict[str, sources.Given], setting: Field[Any] | None = None, value: object = None) -> str:
+    """Where a value comes from."""
+    if name in given:
+        return given[name].origin
+    if setting is None or setting.default in (value, MISSING):
+        return "default"
+    variable = setting.metadata["variable"]
+    if variable:
+        return variable if os.environ.get(variable) else "default"
+    return "follows from others"
 
 
 def open_standard_descriptors() -> None:

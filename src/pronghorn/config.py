@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
+import os
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
 
-from pronghorn import listeners, loading, logs, tls
+from pronghorn import engines, envfile, listeners, loading, logs, tls
 from pronghorn.errors import ConfigError, StartupError
-from pronghorn.forms import encode
+from pronghorn.headers import encode
 from pronghorn.logs import LOG_LEVELS, LOGGING_CONFIG
 from pronghorn.proxies import TrustedHosts
-from pronghorn.settings import Settings, allowed_by_the_environment
+from pronghorn.settings import Settings
 
 __all__ = ["LOGGING_CONFIG", "LOG_LEVELS", "Config"]
+
+logger = logging.getLogger("pronghorn.error")
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -29,6 +33,8 @@ class Config(Settings):
     """
 
     def __post_init__(self) -> None:
+        if self.env_file:
+            envfile.load(os.fspath(self.env_file))  # before anything is read from the environment
         super().__post_init__()
         self.loaded = False
         self.loaded_app: Any = None
@@ -36,14 +42,15 @@ class Config(Settings):
         names = {name for name, _ in self.encoded_headers}
         self.server_header = self.server_header and b"server" not in names
         self.date_header = self.date_header and b"date" not in names
-        if self.forwarded_allow_ips is None:
-            self.forwarded_allow_ips = allowed_by_the_environment()
-        trusted = TrustedHosts("forwarded_allow_ips", self.forwarded_allow_ips)
+        trusted = TrustedHosts("forwarded_allow_ips", self.forwarded_allow_ips or "")
         self.trusted_hosts = trusted if self.proxy_headers else None
         self.proxy_protocol_hosts = TrustedHosts("proxy_protocol_allow_ips", self.proxy_protocol_allow_ips)
         self.ssl: ssl.SSLContext | None = None
         self.certificates: tls.Certificates | None = None
+        notices = engines.translate(self)
         self.configure_logging()
+        for warns, text in notices:
+            logger.log(logging.WARNING if warns else logging.INFO, "%s", text)
 
     @property
     def asgi_version(self) -> str:
@@ -78,8 +85,12 @@ class Config(Settings):
 
     def get_loop_factory(self) -> LoopFactory | None:
         """What makes the event loop, or None for the interpreter's own choice."""
+        named: LoopFactory
         if self.loop == "none":
             return None
+        if callable(self.loop):
+            named = self.loop
+            return named
         if self.loop in ("auto", "uvloop"):
             try:
                 import uvloop
@@ -93,7 +104,7 @@ class Config(Settings):
             return getattr(asyncio, "ProactorEventLoop", asyncio.SelectorEventLoop)
         module_name, _, name = self.loop.partition(":")
         try:
-            named: LoopFactory = getattr(importlib.import_module(module_name), name)
+            named = getattr(importlib.import_module(module_name), name)
         except (ImportError, AttributeError) as error:
             raise ConfigError(f"loop: cannot import {self.loop!r}: {error}") from None
         return named

@@ -1,30 +1,32 @@
 """The forms a setting's value may take: what is accepted, said in words, checked once for Python and command line.
 
-A form's ``check`` takes what Python code passed to ``Config`` and returns the value to keep; its ``parse`` takes the
-text of a command-line option. Both raise ``ValueError`` with one line that names the accepted form.
+A form's ``check`` takes what Python code passed to ``Config`` and returns the value to keep; ``read`` takes a value of
+a TOML file, and ``parse`` the text of a command-line option or of an environment variable. All of them raise
+``ValueError`` with one line that names the accepted form. ``plain`` turns a value back into what ``read`` takes.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import os
-import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from pronghorn.atoms import compile_format
-from pronghorn.logs import LOG_LEVELS
-
 __all__ = [
-    "Choice", "Flag", "Form", "Function", "Headers", "Hosts", "Level", "LineFormat", "LogConfig", "Names", "Number",
-    "Text", "Truth",
+    "Choice",
+    "Flag",
+    "Folder",
+    "Form",
+    "Function",
+    "Number",
+    "Text",
+    "Texts",
+    "Truth",
     "Words",
-]  # fmt: skip
+]
 
-TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
-FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, 5.5: no CR, LF, NUL or other control
-MADE_BY_SERVER = frozenset({b"connection", b"content-length", b"transfer-encoding"})
+TRUE, FALSE = {"true", "1", "yes", "on", "t", "y"}, {"false", "0", "no", "off", "f", "n"}
 
 
 class Form:
@@ -33,6 +35,7 @@ class Form:
     metavar = "TEXT"
     repeated = False  # the option may be given several times, each time with one of the values
     option = ""  # the option's name where it is not the setting's; "-": there is none
+    separator: str | None = None  # between the values in an environment variable; None: blanks
 
     @property
     def words(self) -> str:
@@ -44,8 +47,29 @@ class Form:
     def parse(self, text: str) -> Any:
         return self.check(text)
 
+    def parse_all(self, text: str) -> Any:
+        """The value of an environment variable, which has all elements of a list."""
+        if not self.repeated:
+            return self.parse(text)
+        return self.check([self.parse(part) for part in text.split(self.separator) if part])
+
+    def read(self, value: Any) -> Any:
+        return self.check(value)
+
+    def plain(self, value: Any) -> Any:
+        return value
+
     def refuse(self, value: Any) -> ValueError:
-        return ValueError(f"expected {self.words}, got {value!r}")
+        return ValueError(f"expected {self.words}, got {shown(value)}")
+
+
+def shown(value: Any) -> str:
+    """A value in a message, where it must not be longer than a line."""
+    try:
+        text = repr(value)
+    except ValueError:  # a number of more digits than the interpreter converts
+        return "a number too long to show"
+    return text if len(text) <= 100 else f"{text[:80]}... ({len(text)} characters)"
 
 
 @dataclass(frozen=True)
@@ -70,8 +94,50 @@ class Text(Form):
 
 
 @dataclass(frozen=True)
+class Folder(Form):
+    """The path of a directory that exists."""
+
+    metavar: str = "DIRECTORY"
+    words = "a directory that exists"
+
+    def check(self, value: Any) -> Any:
+        if isinstance(value, str | os.PathLike) and "\0" not in os.fspath(value) and Path(value).is_dir():
+            return os.fspath(value)
+        raise self.refuse(value)
+
+
+@dataclass(frozen=True)
+class Texts(Form):
+    """A list of texts, each of the form ``of``."""
+
+    of: Form
+    separator: str | None = None
+    repeated = True
+
+    @property
+    def metavar(self) -> str:  # type: ignore[override]
+        return self.of.metavar
+
+    @property
+    def words(self) -> str:
+        return f"a list, each {self.of.words}"
+
+    def check(self, value: Any) -> Any:
+        if value is None:
+            return []
+        if isinstance(value, str | os.PathLike):
+            value = [value]
+        if not isinstance(value, list | tuple):
+            raise self.refuse(value)
+        return [self.of.check(one) for one in value]
+
+    def parse(self, text: str) -> Any:
+        return self.of.parse(text)
+
+
+@dataclass(frozen=True)
 class Flag(Form):
-    """True or False, or None where ``optional``."""
+    """True or False, or None where ``optional``; as text, one of the usual words."""
 
     optional: bool = False
 
@@ -84,32 +150,31 @@ class Flag(Form):
             return value
         raise self.refuse(value)
 
+    def parse(self, text: str) -> Any:
+        if text.lower() in TRUE:
+            return True
+        if text.lower() in FALSE:
+            return False
+        raise ValueError(f"expected true or false, got {shown(text)}")
+
 
 @dataclass(frozen=True)
-class Truth(Form):
+class Truth(Flag):
     """True or False, as a word on the command line rather than as two options."""
 
     metavar = "true|false"
     words = "true or false"
 
     def check(self, value: Any) -> Any:
-        if isinstance(value, bool):
-            return value
-        if isinstance(value, str):
-            return self.parse(value)
-        raise self.refuse(value)
-
-    def parse(self, text: str) -> Any:
-        if text.lower() in {"true", "1", "yes", "on"}:
-            return True
-        if text.lower() in {"false", "0", "no", "off"}:
-            return False
-        raise self.refuse(text)
+        return self.parse(value) if isinstance(value, str) else super().check(value)
 
 
 @dataclass(frozen=True)
 class Number(Form):
-    """A number from ``minimum`` to ``maximum``; where ``off`` says what None means, None is accepted."""
+    """A number from ``minimum`` to ``maximum``; where ``off`` says what None means, None is accepted.
+
+    ``ceiling`` is what the system and the compiled layer can count to. Only who exceeds it hears of it.
+    """
 
     metavar: str = "INTEGER"
     unit: str = "a whole number"
@@ -117,6 +182,7 @@ class Number(Form):
     maximum: float | None = None
     off: str = ""
     whole: bool = True
+    ceiling: int = 2**31 - 1
 
     @property
     def words(self) -> str:
@@ -131,8 +197,12 @@ class Number(Form):
         if isinstance(value, str):
             return self.parse(value)
         accepted = int if self.whole else (int, float)
-        if isinstance(value, bool) or not isinstance(value, accepted) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, accepted):
             raise self.refuse(value)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.refuse(value)
+        if self.maximum is None and value > self.ceiling:
+            raise ValueError(f"expected {self.unit} from {self.minimum:g} to {self.ceiling}, got {shown(value)}")
         if value < self.minimum or (self.maximum is not None and value > self.maximum):
             raise self.refuse(value)
         return value
@@ -147,7 +217,7 @@ class Number(Form):
 
 @dataclass(frozen=True)
 class Choice(Form):
-    """One of a few words; where ``importable``, also ``module:attribute``."""
+    """One of a few words; where ``importable``, also ``module:attribute``, and in Python what that would lead to."""
 
     values: tuple[str, ...]
     importable: bool = False
@@ -164,128 +234,9 @@ class Choice(Form):
     def check(self, value: Any) -> Any:
         if isinstance(value, str) and (value in self.values or (self.importable and ":" in value)):
             return value
-        raise self.refuse(value)
-
-
-@dataclass(frozen=True)
-class Level(Form):
-    """A log level by name, or, in Python, by number."""
-
-    metavar: str = "|".join(LOG_LEVELS)
-
-    @property
-    def words(self) -> str:
-        return "one of " + ", ".join(LOG_LEVELS)
-
-    def check(self, value: Any) -> Any:
-        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        if self.importable and callable(value):
             return value
-        if isinstance(value, str) and value.lower() in LOG_LEVELS:
-            return value.lower()
-        if isinstance(value, str) and isinstance(logging.getLevelName(value), int):
-            return logging.getLevelName(value)
         raise self.refuse(value)
-
-
-@dataclass(frozen=True)
-class LineFormat(Form):
-    """The format of an access line, by name or in atoms."""
-
-    metavar: str = "FORMAT"
-
-    @property
-    def words(self) -> str:
-        return "default, common, combined, json, a line with atoms, or None"
-
-    def check(self, value: Any) -> Any:
-        if value is None:
-            return None
-        if not isinstance(value, str):
-            raise self.refuse(value)
-        compile_format(value)
-        return value
-
-
-@dataclass(frozen=True)
-class LogConfig(Form):
-    """A dictionary for ``logging.config``, or the path of a file with one."""
-
-    metavar: str = "PATH"
-
-    @property
-    def words(self) -> str:
-        return "a logging dictionary, the path of a .json, .yaml or .ini file, or None"
-
-    def check(self, value: Any) -> Any:
-        if value is None or isinstance(value, dict):
-            return value
-        if isinstance(value, str | os.PathLike):
-            return os.fspath(value)
-        raise self.refuse(value)
-
-
-@dataclass(frozen=True)
-class Headers(Form):
-    """Response headers: (name, value) pairs of text or bytes; on the command line ``Name:Value``."""
-
-    metavar: str = "NAME:VALUE"
-    repeated = True
-    option = "--header"
-
-    @property
-    def words(self) -> str:
-        return "(name, value) pairs of str or bytes"
-
-    def check(self, value: Any) -> list[tuple[str | bytes, str | bytes]]:
-        if value is None:
-            return []
-        pairs: list[tuple[str | bytes, str | bytes]] = []
-        try:
-            for name, text in value:
-                pairs.append((name, text))
-        except (TypeError, ValueError):
-            raise self.refuse(value) from None
-        encode(pairs)
-        return pairs
-
-    def parse(self, text: str) -> tuple[str, str]:
-        name, colon, value = text.partition(":")
-        if not colon:
-            raise ValueError(f"expected Name:Value, got {text!r}")
-        encode([(name, value)])
-        return name, value.strip(" \t")
-
-
-@dataclass(frozen=True)
-class Names(Form):
-    """Certificates by server name: (name, certificate, key or None); on the command line ``NAME=CERTIFICATE[,KEY]``."""
-
-    metavar: str = "NAME=CERT[,KEY]"
-    repeated = True
-
-    @property
-    def words(self) -> str:
-        return "(name, certificate path, key path or None) triples"
-
-    def check(self, value: Any) -> list[tuple[str, str, str | None]]:
-        if value is None:
-            return []
-        triples: list[tuple[str, str, str | None]] = []
-        try:
-            for name, certificate, key in value:
-                triples.append((name, os.fspath(certificate), key and os.fspath(key)))
-        except (TypeError, ValueError):
-            raise self.refuse(value) from None
-        if not all(isinstance(name, str) and name for name, _, _ in triples):
-            raise self.refuse(value)
-        return triples
-
-    def parse(self, text: str) -> tuple[str, str, str | None]:
-        name, equals, paths = text.partition("=")
-        certificate, _, key = paths.partition(",")
-        if not name or not equals or not certificate:
-            raise ValueError(f"expected {self.metavar}, got {text!r}")
-        return name, certificate, key or None
 
 
 @dataclass(frozen=True)
@@ -314,30 +265,6 @@ class Words(Form):
 
 
 @dataclass(frozen=True)
-class Hosts(Form):
-    """Hosts to trust, as a list or as text with commas between them."""
-
-    metavar: str = "LIST"
-    optional: bool = True
-
-    @property
-    def words(self) -> str:
-        return "addresses, networks, unix or *, with commas between them"
-
-    def check(self, value: Any) -> list[str] | str | None:
-        if value is None and self.optional:
-            return None
-        if not isinstance(value, str):
-            try:
-                value = list(value)
-            except TypeError:
-                raise self.refuse(value) from None
-            if not all(isinstance(host, str) for host in value):
-                raise self.refuse(value)
-        return value  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True)
 class Function(Form):
     """Something to call, or None. There is no option for it."""
 
@@ -351,25 +278,3 @@ class Function(Form):
         if value is None or callable(value):
             return value
         raise self.refuse(value)
-
-
-def encode(pairs: list[tuple[str | bytes, str | bytes]]) -> list[tuple[bytes, bytes]]:
-    """The bytes of each pair, name in lower case; ValueError when a pair cannot be sent as a header."""
-    encoded = []
-    for name, value in pairs:
-        if not isinstance(name, str | bytes) or not isinstance(value, str | bytes):
-            raise ValueError(f"expected a header as two of str or bytes, got {(name, value)!r}")
-        try:
-            raw_name = name if isinstance(name, bytes) else name.encode("ascii")
-            raw_value = value if isinstance(value, bytes) else value.encode("latin-1")
-        except UnicodeEncodeError:
-            raise ValueError(f"header {name!r}: {value!r} has characters that no header can carry") from None
-        raw_name, raw_value = raw_name.lower(), raw_value.strip(b" \t")
-        if TOKEN.fullmatch(raw_name) is None:
-            raise ValueError(f"header name {name!r} is not a token of RFC 9110")
-        if FIELD_VALUE.fullmatch(raw_value) is None:
-            raise ValueError(f"header value {value!r} has control characters")
-        if raw_name in MADE_BY_SERVER:
-            raise ValueError(f"header {name!r} is made by the server itself for each response")
-        encoded.append((raw_name, raw_value))
-    return encoded

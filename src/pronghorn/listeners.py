@@ -7,12 +7,12 @@ import errno
 import os
 import select
 import socket
-import stat
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pronghorn import addresses, unixsocket
+from pronghorn.addresses import Descriptor, Tcp, Unix
 from pronghorn.errors import StartupError
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Accepting", "Listener", "adopt", "bind"]
 
-UNIX = getattr(socket, "AF_UNIX", None)
-UNIX_MODE = 0o666  # who may connect is decided by the directory, as with uvicorn
 NOT_ON_THIS_MACHINE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
@@ -33,6 +31,9 @@ class Address(Protocol):
     port: int
     uds: str | None
     fd: int | None
+    bind: list[str]
+    uds_mode: int | None
+    uds_owner: str | None
 
 
 class Accepting(Protocol):
@@ -56,7 +57,7 @@ class Listener:
         if self.socket.family in (socket.AF_INET, socket.AF_INET6):
             host, port = self.socket.getsockname()[:2]
             return host, port
-        if self.socket.family == UNIX and isinstance(name := self.socket.getsockname(), str) and name:
+        if self.socket.family == unixsocket.FAMILY and (name := unixsocket.name(self.socket)):
             return name, None
         return None
 
@@ -90,7 +91,7 @@ class Listener:
             self.socket.setblocking(False)
             return sockets.accept(self.socket.fileno(), entrance)
         loop, factory = connections.loop, connections.listener(entrance)
-        if self.socket.family != UNIX:
+        if self.socket.family != unixsocket.FAMILY:
             return await loop.create_server(factory, sock=self.socket, backlog=backlog)
         ours: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
         return await loop.create_unix_server(factory, sock=self.socket, backlog=backlog, **ours)
@@ -105,12 +106,37 @@ class Listener:
 
 
 def bind(address: Address) -> list[Listener]:
-    """Bind, without listening yet, what the settings ask for: ``fd``, else ``uds``, else ``host`` and ``port``."""
+    """Bind, without listening yet, what the settings ask for: ``bind``, else ``fd``, else ``uds``, else ``host``."""
+    bound: list[Listener] = []
+    try:
+        for place in places(address):
+            bound += bind_place(place, address)
+    except StartupError:
+        for listener in bound:
+            listener.close()
+        raise
+    return bound
+
+
+def places(address: Address) -> list[Tcp | Unix | Descriptor]:
+    if address.bind:
+        return [addresses.parse(text) for text in address.bind]
     if address.fd is not None:
-        return [bind_fd(address.fd)]
-    if address.uds is not None:
-        return [bind_unix(address.uds)]
-    return bind_tcp(address.host, address.port)
+        return [Descriptor(address.fd)]
+    if address.uds:
+        return [Unix(address.uds)]
+    return [Tcp(address.host, address.port)]
+
+
+def bind_place(place: Tcp | Unix | Descriptor, address: Address) -> list[Listener]:
+    match place:
+        case Descriptor(fd):
+            return [bind_fd(fd)]
+        case Unix(path):
+            sock = unixsocket.bind(path, address.uds_mode, address.uds_owner)
+            return [Listener(sock, f"unix socket {path}", None if path.startswith("@") else path)]
+        case Tcp(host, port):
+            return bind_tcp(host, port)
 
 
 def adopt(sockets: Iterable[socket.socket]) -> list[Listener]:
@@ -121,8 +147,9 @@ def adopt(sockets: Iterable[socket.socket]) -> list[Listener]:
 def describe(sock: socket.socket) -> str:
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         return url(*sock.getsockname()[:2])
-    name = sock.getsockname()
-    return f"unix socket {name}" if isinstance(name, str) and name else f"socket {name!r}"
+    if sock.family == unixsocket.FAMILY and (name := unixsocket.name(sock)):
+        return f"unix socket {name}"
+    return f"socket {sock.getsockname()!r}"
 
 
 def url(host: str, port: int) -> str:
@@ -147,47 +174,9 @@ def bind_fd(fd: int) -> Listener:
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, fd)
         os.close(null)
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as for one of our own
     return Listener(sock, describe(sock))
-
-
-def bind_unix(path: str) -> Listener:
-    if UNIX is None:
-        raise StartupError("cannot listen on a unix socket: this system has none")
-    mode = remove_stale(path)
-    sock = socket.socket(UNIX, socket.SOCK_STREAM)
-    try:
-        sock.bind(path)
-        Path(path).chmod(mode)
-    except OSError as error:
-        sock.close()
-        raise StartupError(f"cannot listen on unix socket {path}: {reason(error)}") from None
-    return Listener(sock, f"unix socket {path}", path)
-
-
-def remove_stale(path: str) -> int:
-    """Make room for a unix socket; the permissions the new one shall have.
-
-    A socket nobody listens on is left over from a server that was killed. A live one, or any other kind of file,
-    is never touched.
-    """
-    try:
-        found = Path(path).stat()
-    except OSError:
-        return UNIX_MODE
-    if not stat.S_ISSOCK(found.st_mode):
-        raise StartupError(f"cannot listen on unix socket {path}: a file of another kind is there")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)  # a live server whose backlog is full must not hold up, nor pass for dead
-        answer = probe.connect_ex(path)
-    if answer != errno.ECONNREFUSED:
-        raise StartupError(f"cannot listen on unix socket {path}: {describe_errno(answer)}")
-    with contextlib.suppress(FileNotFoundError):
-        Path(path).unlink()
-    return stat.S_IMODE(found.st_mode)
-
-
-def describe_errno(code: int) -> str:
-    return "another server is listening on it" if code in (0, errno.EAGAIN) else os.strerror(code).lower()
 
 
 def bind_tcp(host: str | None, port: int) -> list[Listener]:

@@ -7,11 +7,11 @@ import inspect
 import logging
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
-from pronghorn.errors import ConfigError
+from pronghorn.errors import ConfigError, StartupError
 
-__all__ = ["foreign_traceback", "load"]
+__all__ = ["foreign_traceback", "load", "prepare"]
 
 logger = logging.getLogger("pronghorn.error")
 HERE = str(Path(__file__).parent)
@@ -35,6 +35,28 @@ def load(target: Any, factory: bool = False) -> Any:
         made = "made by the factory " if factory else ""
         raise ConfigError(f"the application {made}{target!r} is {type(app).__name__!r}, which cannot be called")
     return app
+
+
+class Loadable(Protocol):
+    """What has certificates and an application to load."""
+
+    def load_certificates(self) -> object: ...
+    def load(self) -> object: ...
+
+
+def prepare(config: Loadable) -> None:
+    """Load both; StartupError when that fails, behind the traceback if it is the application's."""
+    try:
+        config.load_certificates()
+    except ConfigError as error:
+        raise StartupError(f"Error loading TLS certificates. {error}") from None
+    try:
+        config.load()
+    except ConfigError as error:
+        raise StartupError(f"Error loading ASGI app. {error}") from None
+    except Exception as error:
+        logger.error("Exception while loading ASGI app\n", exc_info=foreign_traceback(error))
+        raise StartupError(f"Error loading ASGI app. It raised {type(error).__name__}.") from error
 
 
 def import_attribute(name: str) -> Any:

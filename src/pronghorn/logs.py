@@ -12,6 +12,7 @@ import json
 import logging
 import logging.config
 import sys
+import tomllib
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -186,9 +187,13 @@ def apply(log_config: dict[str, Any] | str, use_colors: bool | None) -> None:
         path = Path(log_config)
         if path.suffix == ".json":
             log_config = json.loads(path.read_text(encoding="utf-8"))
+        elif path.suffix == ".toml":
+            log_config = tomllib.loads(path.read_text(encoding="utf-8"))
         elif path.suffix in (".yaml", ".yml"):
-            import yaml
-
+            try:
+                import yaml
+            except ImportError:
+                raise ValueError("PyYAML is not installed; pip install 'pronghorn[standard]'") from None
             log_config = yaml.safe_load(path.read_text(encoding="utf-8"))
         else:
             path.open().close()  # fileConfig's own complaint about a missing file does not name it well

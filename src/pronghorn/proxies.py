@@ -4,12 +4,39 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from pronghorn.errors import ConfigError
+from pronghorn.forms import Form
 
-__all__ = ["TrustedHosts"]
+__all__ = ["Hosts", "TrustedHosts"]
 
 EVERYBODY = "*"
+
+
+@dataclass(frozen=True)
+class Hosts(Form):
+    """Hosts to trust, as a list or as text with commas between them."""
+
+    metavar: str = "LIST"
+    optional: bool = True
+
+    @property
+    def words(self) -> str:
+        return "addresses, networks, unix or *, with commas between them"
+
+    def check(self, value: Any) -> list[str] | str | None:
+        if value is None and self.optional:
+            return None
+        if not isinstance(value, str):
+            try:
+                value = list(value)
+            except TypeError:
+                raise self.refuse(value) from None
+            if not all(isinstance(host, str) for host in value):
+                raise self.refuse(value)
+        return value  # type: ignore[no-any-return]
 
 
 class TrustedHosts:

@@ -10,11 +10,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
-from pronghorn import listeners, logs, stopping
+from pronghorn import eventloop, listeners, loading, logs, stopping
 from pronghorn._core.edge import Connections
 from pronghorn._core.sockets import Sockets, usable
 from pronghorn.accesslog import AccessLog, open_access_log
@@ -22,7 +22,6 @@ from pronghorn.config import Config
 from pronghorn.errors import ConfigError, StartupError
 from pronghorn.lifespan import Lifespan
 from pronghorn.listeners import Accepting, Listener
-from pronghorn.loading import foreign_traceback
 from pronghorn.tls import Renewal
 
 __all__ = ["HANDLED_SIGNALS", "STARTUP_FAILURE", "Server", "run", "run_until_stopped"]
@@ -49,8 +48,9 @@ class Server:
         self.servers: list[Accepting] = []
         self.connections: Connections | None = None
         self.when_finished: Callable[[], None] | None = None
-        self._should_exit = self._force_exit = self._announced = False
+        self._should_exit = self._force_exit = self._announced = self._loading = False
         self._raise_signals_again = True
+        self._capturing: contextlib.ExitStack | None = None
         self._captured_signals: list[int] = []
         self._listeners: list[Listener] = []
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -85,9 +85,12 @@ class Server:
 
     def run(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Serve in an event loop of its own until stopped. A signal that stopped it counts as dealt with."""
-        self._raise_signals_again = False
-        with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
-            runner.run(self.serve(sockets))
+        self._run(lambda: self.serve(sockets))
+
+    def check(self) -> bool:
+        """Load the application as ``run()`` would, and no more; whether that went well."""
+        self._run(lambda: self._start(None, serving=False))
+        return self.failure is None and self.config.loaded
 
     async def serve(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Serve in the running event loop until stopped.
@@ -95,7 +98,7 @@ class Server:
         A start-up that fails is logged and leaves ``started`` False and the reason in ``failure``. A signal that
         stopped the server is raised again for whoever else waits for it, as uvicorn does.
         """
-        with self.capture_signals():
+        with self._capturing or self.capture_signals():
             await self._serve(sockets)
 
     async def __aenter__(self) -> Server:
@@ -189,13 +192,13 @@ class Server:
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """What a signal does: stop gracefully, or, with a second Ctrl-C, at once."""
-        if not self.config.loaded:
-            raise KeyboardInterrupt  # nothing to stop yet, and importing the application may take long
         self._captured_signals.append(sig)
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         else:
             self.should_exit = True
+        if self._loading:
+            raise KeyboardInterrupt  # nothing to stop yet, and importing the application may take long
 
     def _begin(self) -> None:
         self.lifespan = Lifespan(self.config)
@@ -229,28 +232,38 @@ class Server:
             if self.when_finished is not None:
                 self.when_finished()
 
-    async def _start(self, sockets: Sequence[socket.socket] | None) -> None:
+    async def _start(self, sockets: Sequence[socket.socket] | None, serving: bool = True) -> None:
         self._loop = asyncio.get_running_loop()
         self._begin()
         try:
             self._load()
-            await self.startup(sockets)
+            if serving and not self._should_exit:
+                await self.startup(sockets)
         except StartupError as error:
             self.failure = error
             logger.error("%s", error)
 
     def _load(self) -> None:
+        """Load the application, unless a signal comes: it ends that here, and never on its way through a loop."""
         try:
-            self.config.load_certificates()
-        except ConfigError as error:
-            raise StartupError(f"Error loading TLS certificates. {error}") from None
-        try:
-            self.config.load()
-        except ConfigError as error:
-            raise StartupError(f"Error loading ASGI app. {error}") from None
-        except Exception as error:
-            logger.error("Exception while loading ASGI app\n", exc_info=foreign_traceback(error))
-            raise StartupError(f"Error loading ASGI app. It raised {type(error).__name__}.") from error
+            self._loading = not self._should_exit
+            try:
+                if self._loading:
+                    loading.prepare(self.config)
+            finally:
+                self._loading = False
+        except KeyboardInterrupt:
+            self._loading = False
+            if not self._captured_signals:
+                raise  # somebody else's handler
+
+    def _run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run in a loop of its own what ends the capture of signals. It begins here: uvloop stands no exception yet."""
+        self._raise_signals_again = False
+        with contextlib.ExitStack() as self._capturing:
+            self._capturing.enter_context(self.capture_signals())
+            eventloop.run(work, self.config.get_loop_factory())
+        self._capturing = None
 
     async def _listen(self) -> None:
         loop, access = asyncio.get_running_loop(), logging.getLogger("pronghorn.access")
@@ -269,11 +282,10 @@ class Server:
         sockets = Sockets(self.connections) if usable(loop) else None
         for listener in self._listeners:
             try:
-                self.servers.append(
-                    await listener.serve(self.connections, sockets, self.config.backlog, self.config.certificates)
-                )
+                server = await listener.serve(self.connections, sockets, self.config.backlog, self.config.certificates)
             except OSError as error:
                 raise StartupError(f"cannot listen on {listener.name}: {listeners.reason(error)}") from None
+            self.servers.append(server)
 
     def _on_limit(self) -> None:
         logger.warning("Maximum request limit of %s exceeded. Terminating process.", self.config.limit_max_requests)
@@ -291,7 +303,11 @@ def run(app: Any, *, app_dir: str | None = None, **settings: Any) -> None:
 
 
 def run_until_stopped(server: Server) -> None:
-    """Run a server; Ctrl-C is a way to stop it, a start-up that failed exits with status 3."""
+    """Run a server until a Ctrl-C at the latest; a start-up that failed exits with status 3. A supervisor goes here."""
+    if server.config.reload:
+        raise ConfigError("reload: this version does not watch files")
+    if (server.config.workers or 1) > 1:
+        raise ConfigError(f"workers: this version serves from one process, got {server.config.workers}")
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     if server.failure is not None:

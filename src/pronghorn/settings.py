@@ -8,87 +8,53 @@ from __future__ import annotations
 
 import os
 import ssl
-import sys
 from collections.abc import Callable
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
+from pronghorn.addresses import DEFAULT_PORT, Bind, Mode, Owner
 from pronghorn.errors import ConfigError
 from pronghorn.forms import (
     Choice,
     Flag,
-    Form,
+    Folder,
     Function,
-    Headers,
-    Hosts,
-    Level,
-    LineFormat,
-    LogConfig,
-    Names,
     Number,
     Text,
+    Texts,
     Truth,
     Words,
 )
+from pronghorn.headers import Headers
 from pronghorn.logs import LOGGING_CONFIG
+from pronghorn.logsettings import Level, LineFormat, LogConfig
+from pronghorn.proxies import Hosts
+from pronghorn.servernames import Names
+from pronghorn.subjects import (
+    HUGE,
+    SUBJECTS,
+    address,
+    answers,
+    application,
+    buffers,
+    configuration,
+    connections_the_process_can_hold,
+    count,
+    encryption,
+    limits,
+    logs,
+    process,
+    proxy,
+    reloading,
+    seconds,
+    size,
+    timeouts,
+    websocket,
+)
 
-if sys.platform != "win32":
-    import resource
+__all__ = ["PLACE", "SUBJECTS", "Settings", "table"]
 
-__all__ = ["SUBJECTS", "Settings", "allowed_by_the_environment", "table"]
-
-SUBJECTS: list[str] = []  # in the order in which help and documentation have them
-
-
-def subject(name: str) -> Callable[..., Any]:
-    """Make settings of one subject, which is their heading in ``--help`` and in the documentation."""
-    SUBJECTS.append(name)
-
-    def setting(default: Any, form: Form, meaning: str, shown: str = "") -> Any:
-        metadata = {"form": form, "meaning": meaning, "subject": name, "shown": shown}
-        if callable(default):
-            return field(default_factory=default, metadata=metadata)
-        return field(default=default, metadata=metadata)
-
-    return setting
-
-
-def connections_the_process_can_hold() -> int:
-    """10,000, or what the limit on open files leaves beside 64 for files, pipes and the application's own."""
-    if sys.platform == "win32":
-        return 10_000
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 10_000 if soft == resource.RLIM_INFINITY else max(1, min(10_000, soft - 64))
-
-
-def allowed_by_the_environment() -> str:
-    """What uvicorn's users set: the variable, or this machine."""
-    return os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
-
-
-def seconds(off: str = "never") -> Number:
-    return Number("SECONDS", "seconds", 0, None, off, whole=False)
-
-
-def count(off: str = "no limit", minimum: int = 0) -> Number:
-    return Number("INTEGER", "a whole number", minimum, None, off)
-
-
-def size(off: str = "no limit", minimum: int = 0) -> Number:
-    return Number("BYTES", "bytes", minimum, None, off)
-
-
-address = subject("Address")
-process = subject("Process")
-application = subject("Application")
-logs = subject("Logging")
-answers = subject("Responses")
-timeouts = subject("Time-outs (seconds; 0 switches one off)")
-limits = subject("Limits (0 switches one off)")
-buffers = subject("Buffers")
-encryption = subject("TLS")
-proxy = subject("Proxies")
-websocket = subject("WebSocket (0 switches a limit or a time-out off)")
+PLACE = ("host", "port", "uds", "fd")  # what says where to listen, unless bind does
 
 
 @dataclass(eq=False)
@@ -97,14 +63,26 @@ class Settings:
 
     app: Any
     host: str | None = address("127.0.0.1", Text("HOST", optional=True), "Address or name to listen on; empty: all.")
-    port: int = address(8000, Number("PORT", "a port", 0, 65535), "Port to listen on; 0: any free one.")
+    port: int = address(DEFAULT_PORT, Number("PORT", "a port", 0, 65535), "Port to listen on; 0: any free one.")
     uds: str | None = address(None, Text("PATH", optional=True), "Unix socket to listen on, instead of host and port.")
     fd: int | None = address(
         None, Number("FD", "a file descriptor", 0, None, "none"), "Open socket to listen on, of any family."
     )
-    loop: str = process("auto", Choice(("auto", "asyncio", "uvloop", "none"), importable=True), "Event loop.")
-    ws: str = websocket("auto", Choice(("auto", "none")), "Whether requests for a WebSocket are followed.")
-    ws_max_size: int | None = websocket(16_777_216, size(), "Message, as sent and inflated: 1009.")
+    loop: Any = process(  # noqa: RUF009
+        "auto", Choice(("auto", "asyncio", "uvloop", "none", "zuvloop"), importable=True), "Event loop."
+    )
+    http: Any = process(  # noqa: RUF009
+        "auto",
+        Choice(("auto", "httptools", "h11", "zttp"), importable=True),
+        "Accepted for uvicorn's sake: the HTTP parser is built in.",
+    )
+    http2: bool = process(False, Flag(), "Accepted for uvicorn's sake: HTTP/2 is not there yet.")
+    ws: Any = websocket(  # noqa: RUF009
+        "auto",
+        Choice(("auto", "none", "websockets", "websockets-sansio", "wsproto"), importable=True),
+        "none: not followed; all else: built in.",
+    )
+    ws_max_size: int | None = websocket(16_777_216, size(ceiling=HUGE), "Message, as sent and inflated: 1009.")
     ws_max_queue: int = websocket(
         32, Number("INTEGER", "a whole number", 1), "Messages waiting for the application, then reading stops."
     )
@@ -112,18 +90,36 @@ class Settings:
     ws_ping_timeout: float | None = websocket(20.0, seconds(), "Seconds for a sign of life after a ping: 1011.")
     ws_per_message_deflate: bool = websocket(True, Truth(), "Compress messages when the client offers it.")
     lifespan: str = application("auto", Choice(("auto", "on", "off")), "Whether the application speaks lifespan.")
+    env_file: str | None = configuration(
+        None, Text("FILE", optional=True), "KEY=VALUE lines to set in the environment before the application loads."
+    )
     log_config: dict[str, Any] | str | None = logs(  # noqa: RUF009
-        lambda: LOGGING_CONFIG, LogConfig(), "Logging configuration: .json, .yaml, or .ini.", "built in"
+        lambda: LOGGING_CONFIG, LogConfig(), "Logging configuration: .json, .yaml, .toml, or .ini.", "built in"
     )
     log_level: str | int | None = logs(None, Level(), "Level of the server's own loggers.", "info")
     access_log: bool = logs(True, Flag(), "One line for each request.")
     use_colors: bool | None = logs(None, Flag(optional=True), "Colours in the log.", "on a terminal")
+    reload: bool = reloading(False, Flag(), "Start again when a file changes; for development.")
+    reload_dirs: list[str] = reloading(  # noqa: RUF009
+        list, Texts(Folder(), os.pathsep), "Directory to watch; may be repeated.", "the current one"
+    )
+    reload_delay: float = reloading(0.25, seconds(""), "Seconds between two looks at the files.")
+    reload_includes: list[str] = reloading(  # noqa: RUF009
+        list, Texts(Text("GLOB")), "Files to watch; may be repeated.", "*.py"
+    )
+    reload_excludes: list[str] = reloading(  # noqa: RUF009
+        list, Texts(Text("GLOB")), "Files not to watch; may be repeated.", ".*, .py[cod], .sw.*, ~*"
+    )
+    workers: int | None = process(
+        None, Number("INTEGER", "a whole number", 0, None, "$WEB_CONCURRENCY, or 1"), "Processes that serve.",
+        "$WEB_CONCURRENCY, or 1", "WEB_CONCURRENCY", 1,
+    )  # fmt: skip
     proxy_headers: bool = proxy(True, Flag(), "Believe what trusted proxies say of their clients.")
     server_header: bool = answers(True, Flag(), "Send Server: pronghorn, without a version.")
     date_header: bool = answers(True, Flag(), "Send Date.")
     forwarded_allow_ips: list[str] | str | None = proxy(  # noqa: RUF009
-        allowed_by_the_environment, Hosts(), "Proxies to believe: addresses, networks, unix, * for all.",
-        "$FORWARDED_ALLOW_IPS or 127.0.0.1,::1",
+        None, Hosts(), "Proxies to believe: addresses, networks, unix, * for all.",
+        "$FORWARDED_ALLOW_IPS, or 127.0.0.1,::1", "FORWARDED_ALLOW_IPS", "127.0.0.1,::1",
     )  # fmt: skip
     root_path: str = application("", Text("PATH"), "Path under which a proxy mounts the application.")
     limit_concurrency: int | None = limits(
@@ -134,6 +130,9 @@ class Settings:
     timeout_keep_alive: float | None = timeouts(65.0, seconds(), "Idle connection: close it.")
     timeout_graceful_shutdown: float | None = process(
         30.0, seconds("wait for ever"), "Longest graceful stop, in seconds; 0: do not wait for open requests."
+    )
+    timeout_worker_healthcheck: float | None = process(
+        5.0, seconds(), "Seconds for a process of several to show that it is alive; it is replaced then."
     )
     ssl_keyfile: str | None = encryption(
         None, Text("PATH", optional=True), "Key of the certificate, if it is not in the same file."
@@ -163,7 +162,18 @@ class Settings:
         list, Headers(), "Header to add to every response; may be repeated.", "none"
     )
     factory: bool = application(False, Flag(), "APP is a function without arguments that makes the application.")
+    h11_max_incomplete_event_size: int | None = limits(
+        None, size("limit_request_head", 1), "uvicorn's name for limit_request_head."
+    )
 
+    bind: list[str] = address(  # noqa: RUF009
+        list, Texts(Bind()), "Where to listen, instead of the above: HOST:PORT, unix:PATH, fd://N; may be repeated.",
+        "none",
+    )  # fmt: skip
+    uds_mode: int | None = address(
+        None, Mode(), "Permissions of unix sockets.", "666, or those of the socket that was there"
+    )
+    uds_owner: str | None = address(None, Owner(), "Owner of unix sockets.")
     task: str = process(
         "auto", Choice(("auto", "lazy", "eager", "task")), "When a request gets a task: once it waits, or at once."
     )
@@ -180,8 +190,10 @@ class Settings:
     limit_request_field_size: int | None = limits(16_384, size(), "One header: 431.")
     limit_request_head: int | None = limits(65_536, size(), "Whole request head: 431.")
     limit_request_fields: int | None = limits(100, count(), "Headers of a request: 431.")
-    limit_request_body: int | None = limits(None, size(), "Request body: 413.")
-    limit_trailer_fields: int | None = limits(64, count(), "Trailers of a request.")
+    limit_request_body: int | None = limits(None, size(ceiling=HUGE), "Request body: 413.")
+    limit_trailer_fields: int | None = limits(
+        64, Number("INTEGER", "a whole number", 0, 65_534, "no limit"), "Trailers of a request."
+    )
     limit_trailer_size: int | None = limits(8192, size(), "All trailers of a request.")
     limit_chunk_extension: int | None = limits(256, size(), "Extensions of one chunk.")
     limit_chunk_extensions: int | None = limits(16_384, size(), "Chunk extensions of a whole body.")
@@ -241,10 +253,20 @@ class Settings:
 
     def __post_init__(self) -> None:
         for setting in table():
+            value, source = getattr(self, setting.name), setting.name
+            variable, form = setting.metadata["variable"], setting.metadata["form"]
+            if variable and value is None:
+                source, value = variable, os.environ.get(variable, setting.metadata["otherwise"])
+                if value == "" and isinstance(form, Number):  # no number; of hosts, it is none of them
+                    value = setting.metadata["otherwise"]
             try:
-                setattr(self, setting.name, setting.metadata["form"].check(getattr(self, setting.name)))
+                setattr(self, setting.name, form.check(value))
             except ValueError as error:
-                raise ConfigError(f"{setting.name}: {error}") from None
+                raise ConfigError(f"{source}: {error}") from None
+        if self.bind:
+            for setting in table():
+                if setting.name in PLACE and getattr(self, setting.name) != setting.default:
+                    raise ConfigError(f"bind: cannot be combined with {setting.name}")
 
 
 def table() -> list[Field[Any]]:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -22,13 +22,15 @@ RUNNING = re.compile(r"Pronghorn running on (?:http://\S+:(\d+)|\S+)")
 class Command:
     """A started command. Its output is read all the time, so that it never waits for us."""
 
-    def __init__(self, args: Sequence[str], cwd: Path, *, pass_fds: Sequence[int] = ()) -> None:
+    def __init__(
+        self, args: Sequence[str], cwd: Path, *, pass_fds: Sequence[int] = (), env: Mapping[str, str] | None = None
+    ) -> None:
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
             args,
             cwd=cwd,
-            env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error", "COLUMNS": "200"},
+            env=os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error", "COLUMNS": "200"} | dict(env or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

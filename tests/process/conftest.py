@@ -40,7 +40,7 @@ class Workplace:
 
     def pronghorn(self, *args: str, **options: Any) -> Command:
         """Start the server on a free port."""
-        port = () if {"--uds", "--fd", "--port"} & set(args) else ("--port", "0")
+        port = () if {"--uds", "--fd", "--port", "--bind", "--config", "--print-config"} & set(args) else ("--port", "0")
         return self.run(sys.executable, "-m", "pronghorn", *args, *port, **options)
 
     def script(self, source: str) -> Command:

@@ -273,3 +273,57 @@ def test_a_signal_while_the_application_is_imported_ends_quietly(number: int, st
     command.wait_for("importing")
     assert command.stop(number) == 0
     assert command.lines == ["importing"]
+
+
+# A loop that is sent a signal at a point where nothing of the application runs.
+SIGNALLED = """
+import os, signal
+set_wakeup_fd, armed = signal.set_wakeup_fd, []
+def interrupted_once(*args, **options):
+    if armed:
+        raise armed.pop()
+    return set_wakeup_fd(*args, **options)
+signal.set_wakeup_fd = interrupted_once
+import uvloop
+def now(numbers=[os.environ.get("SIGNAL", "SIGINT")]):
+    if numbers:
+        os.kill(os.getpid(), getattr(signal, numbers.pop()))
+def made():
+    now()
+    return uvloop.new_event_loop()
+class begins(uvloop.Loop):
+    def run_until_complete(self, future):
+        now()
+        return super().run_until_complete(future)
+class prepares(uvloop.Loop):
+    def call_soon(self, *args, **options):
+        now()
+        return super().call_soon(*args, **options)
+class closes(uvloop.Loop):
+    async def shutdown_asyncgens(self):
+        armed.append(KeyboardInterrupt)  # when this run ends, in uvloop's own code
+class closed(uvloop.Loop):
+    async def shutdown_default_executor(self, timeout=None):
+        armed.append(KeyboardInterrupt)
+"""
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("point", ["made", "begins", "prepares"])
+def test_a_signal_before_the_application_is_imported_ends_quietly(point: str, number: str, place: Workplace) -> None:
+    place.write("signalled", SIGNALLED)
+    place.write("slow", "print('imported')\n")
+    command = place.run("env", f"SIGNAL={number}", sys.executable, "-m", "pronghorn", "slow:app", "--loop", f"signalled:{point}")
+    assert command.exit() == 0
+    assert command.lines == []
+
+
+@pytest.mark.parametrize("point", ["closes", "closed"])
+def test_an_interrupt_while_the_loop_closes_ends_quietly(point: str, place: Workplace) -> None:
+    """uvloop takes itself for running when its run is interrupted, and cannot be closed then."""
+    place.write("signalled", SIGNALLED)
+    environment = {"PYTHONWARNINGS": "default::RuntimeWarning"}  # the loop cannot be closed, and says so elsewhere
+    command = place.pronghorn("hello:app", "--loop", f"signalled:{point}", env=environment)
+    assert command.port
+    assert command.stop() == 0
+    assert "Finished server process" in command.err[-1]

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from pronghorn.forms import Choice, Flag, Form, Headers, Level, LogConfig, Number, Text, encode
+from pronghorn.forms import Choice, Flag, Folder, Form, Number, Text, Texts, Truth
+from pronghorn.headers import Headers, encode
+from pronghorn.logsettings import Level, LogConfig
 
 PORT = Number("PORT", "a port", 0, 65535)
-SECONDS = Number("SECONDS", "seconds", 0, None, "never", whole=False)
+SECONDS = Number("SECONDS", "seconds", 0, None, "never", whole=False, ceiling=10**9)
 
 
 @pytest.mark.parametrize(
@@ -26,6 +28,14 @@ SECONDS = Number("SECONDS", "seconds", 0, None, "never", whole=False)
         (Text(), Path("a/b"), "a/b"),
         (Text(optional=True), None, None),
         (Flag(), True, True),
+        (Truth(), False, False),
+        (Truth(), "Yes", True),
+        (Folder(), "/", "/"),
+        (Folder(), Path("/"), "/"),
+        (Texts(Text()), None, []),
+        (Texts(Text()), "a", ["a"]),
+        (Texts(Text()), ("a", Path("b")), ["a", "b"]),
+        (Choice(("on",), importable=True), Path, Path),
         (Flag(optional=True), None, None),
         (Choice(("on", "off")), "on", "on"),
         (Choice(("on", "off"), importable=True), "module:attribute", "module:attribute"),
@@ -60,6 +70,14 @@ def test_accepts(form: Form, value: Any, kept: Any) -> None:
         (Text(), None, "text, got None"),
         (Text(), "a\0b", "text"),
         (Text(), 3, "got 3"),
+        (PORT, "9" * 5000, r"got '9+\.\.\. \(5002 characters\)"),
+        (SECONDS, 1e10, "seconds from 0 to 1000000000, got 10000000000.0"),
+        (Folder(), "/no/such", "a directory that exists, got '/no/such'"),
+        (Folder(), "a\0b", "a directory that exists"),
+        (Folder(), 3, "a directory that exists"),
+        (Texts(Text()), 3, "a list, each text"),
+        (Texts(Text()), [3], "text, got 3"),
+        (Choice(("on",)), Path, "one of on"),
         (Flag(), None, "True or False"),
         (Flag(), 1, "got 1"),
         (Flag(optional=True), "yes", "True, False or None"),
@@ -115,6 +133,30 @@ def test_headers_are_encoded_with_lower_case_names_and_trimmed_values() -> None:
 
 def test_a_header_of_the_command_line_is_split_at_its_first_colon() -> None:
     assert Headers().parse("X-A:  b:c ") == ("X-A", "b:c")
+
+
+@pytest.mark.parametrize(
+    ("form", "text", "value"),
+    [
+        (Flag(), "ON", True),
+        (Flag(), "f", False),
+        (Text(), "a b", "a b"),
+        (PORT, "80", 80),
+        (Headers(), " A:1\tB:2\n", [("A", "1"), ("B", "2")]),
+        (Texts(Text()), "*.a  *.b", ["*.a", "*.b"]),
+        (Texts(Text(), ":"), "a b:c:", ["a b", "c"]),
+    ],
+)
+def test_the_text_of_a_variable(form: Form, text: str, value: Any) -> None:
+    assert form.parse_all(text) == value
+
+
+def test_headers_of_a_file_go_there_and_back() -> None:
+    assert Headers().read(["A: 1", "B:2:3"]) == [("A", "1"), ("B", "2:3")]
+    assert Headers().plain([("A", "1"), (b"B", b"\xe9")]) == ["A:1", "B:\xe9"]
+    for value in ("A:1", [1], {"A": "1"}):
+        with pytest.raises(ValueError, match='^expected a list of "Name:Value"'):
+            Headers().read(value)
 
 
 @pytest.mark.parametrize("text", ["X-A", "X A: b", "a: b\nc", ": b"])

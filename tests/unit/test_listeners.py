@@ -15,7 +15,8 @@ from pronghorn.listeners import Listener, adopt, bind
 
 
 def address(**given: object) -> SimpleNamespace:
-    return SimpleNamespace(**{"host": "127.0.0.1", "port": 0, "uds": None, "fd": None} | given)
+    usual = {"host": "127.0.0.1", "port": 0, "uds": None, "fd": None, "bind": [], "uds_mode": None, "uds_owner": None}
+    return SimpleNamespace(**usual | given)
 
 
 def bound(**given: object) -> list[Listener]:

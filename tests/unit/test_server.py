@@ -261,9 +261,24 @@ def test_a_second_interrupt_forces_the_exit_a_second_termination_does_not() -> N
     assert server.force_exit
 
 
-def test_a_signal_while_the_application_is_imported_ends_that() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        Server(config()).handle_exit(signal.SIGTERM, None)
+def test_a_signal_while_the_application_is_imported_ends_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "interrupted.py").write_text(
+        "import signal\nsignal.raise_signal(signal.SIGTERM)\nreached = app = print\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    server = Server(config("interrupted:app"))
+    server.run()
+    assert (server.should_exit, server.started, server.config.loaded, server.failure) == (True, False, False, None)
+
+
+def test_a_signal_before_that_keeps_the_application_from_being_imported() -> None:
+    def loop() -> asyncio.AbstractEventLoop:
+        signal.raise_signal(signal.SIGINT)
+        return asyncio.new_event_loop()
+
+    server = Server(config("nowhere:app", loop=loop))
+    server.run()
+    assert (server.should_exit, server.started, server.failure) == (True, False, None)
 
 
 def test_requests_start_from_the_context_of_the_lifespan(run: Any) -> None:

@@ -12,9 +12,14 @@ from pronghorn.errors import ConfigError
 from pronghorn.settings import Settings, default_text, table
 
 UVICORN_ORDER = [
-    "host", "port", "uds", "fd", "loop", "ws", "ws_max_size", "ws_max_queue", "ws_ping_interval", "ws_ping_timeout",
-    "ws_per_message_deflate", "lifespan", "log_config", "log_level", "access_log", "use_colors", "server_header", "date_header", "root_path", "limit_concurrency", "limit_max_requests", "backlog",
-    "timeout_keep_alive", "timeout_graceful_shutdown", "headers", "factory",
+    "host", "port", "uds", "fd", "loop", "http", "http2", "ws", "ws_max_size", "ws_max_queue", "ws_ping_interval",
+    "ws_ping_timeout", "ws_per_message_deflate", "lifespan", "env_file", "log_config", "log_level", "access_log",
+    "use_colors", "reload", "reload_dirs", "reload_delay", "reload_includes", "reload_excludes", "workers",
+    "proxy_headers", "server_header", "date_header", "forwarded_allow_ips", "root_path", "limit_concurrency", "limit_max_requests", "backlog",
+    "timeout_keep_alive", "timeout_graceful_shutdown", "timeout_worker_healthcheck",
+    "ssl_keyfile", "ssl_certfile", "ssl_keyfile_password", "ssl_version", "ssl_cert_reqs", "ssl_ca_certs", "ssl_ciphers",
+    "ssl_context_factory", "headers", "factory",
+    "h11_max_incomplete_event_size",
 ]  # fmt: skip
 
 DEFAULTS = {

@@ -1,0 +1,51 @@
+"""Certificates by server name, as a setting: the form of ``ssl_sni``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from pronghorn.forms import Form, shown
+
+__all__ = ["Names"]
+
+
+@dataclass(frozen=True)
+class Names(Form):
+    """Certificates by server name: (name, certificate, key or None); on the command line ``NAME=CERTIFICATE[,KEY]``."""
+
+    metavar: str = "NAME=CERT[,KEY]"
+    repeated = True
+
+    @property
+    def words(self) -> str:
+        return "(name, certificate path, key path or None) triples"
+
+    def check(self, value: Any) -> list[tuple[str, str, str | None]]:
+        if value is None:
+            return []
+        triples: list[tuple[str, str, str | None]] = []
+        try:
+            for name, certificate, key in value:
+                triples.append((name, os.fspath(certificate), key and os.fspath(key)))
+        except (TypeError, ValueError):
+            raise self.refuse(value) from None
+        if not all(isinstance(name, str) and name for name, _, _ in triples):
+            raise self.refuse(value)
+        return triples
+
+    def parse(self, text: str) -> tuple[str, str, str | None]:
+        name, equals, paths = text.partition("=")
+        certificate, _, key = paths.partition(",")
+        if not name or not equals or not certificate:
+            raise ValueError(f"expected {self.metavar}, got {text!r}")
+        return name, certificate, key or None
+
+    def read(self, value: Any) -> Any:
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise ValueError(f"expected a list of {self.metavar}, got {shown(value)}")
+        return self.check([self.parse(one) for one in value])
+
+    def plain(self, value: Any) -> Any:
+        return [f"{name}={certificate}" + (f",{key}" if key else "") for name, certificate, key in value]

@@ -1,0 +1,92 @@
+"""What the table of settings is made of: the subjects, which make settings, and the usual forms of numbers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import field
+from typing import Any
+
+from pronghorn.forms import Form, Number
+
+if sys.platform != "win32":
+    import resource
+
+__all__ = [
+    "HUGE",
+    "SUBJECTS",
+    "address",
+    "answers",
+    "application",
+    "buffers",
+    "configuration",
+    "connections_the_process_can_hold",
+    "count",
+    "encryption",
+    "limits",
+    "logs",
+    "process",
+    "proxy",
+    "reloading",
+    "seconds",
+    "size",
+    "timeouts",
+    "websocket",
+]
+
+HUGE = 2**63 - 1
+SUBJECTS: list[str] = []  # in the order in which help and documentation have them
+
+
+def subject(name: str) -> Callable[..., Any]:
+    """Make settings of one subject, which is their heading in ``--help`` and in the documentation."""
+    SUBJECTS.append(name)
+
+    def setting(
+        default: Any, form: Form, meaning: str, shown: str = "", variable: str = "", otherwise: Any = None
+    ) -> Any:
+        """``variable`` is the environment variable that stands in for a value of None, ``otherwise`` for that."""
+        metadata = {
+            "form": form, "meaning": meaning, "subject": name, "shown": shown,
+            "variable": variable, "otherwise": otherwise,
+        }  # fmt: skip
+        if callable(default):
+            return field(default_factory=default, metadata=metadata)
+        return field(default=default, metadata=metadata)
+
+    return setting
+
+
+def connections_the_process_can_hold() -> int:
+    """10,000, or what the limit on open files leaves beside 64 for files, pipes and the application's own."""
+    if sys.platform == "win32":
+        return 10_000
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 10_000 if soft == resource.RLIM_INFINITY else max(1, min(10_000, soft - 64))
+
+
+def seconds(off: str = "never") -> Number:
+    return Number("SECONDS", "seconds", 0, None, off, whole=False, ceiling=10**9)
+
+
+def count(off: str = "no limit", minimum: int = 0) -> Number:
+    return Number("INTEGER", "a whole number", minimum, None, off)
+
+
+def size(off: str = "no limit", minimum: int = 0, ceiling: int = 2**31 - 1) -> Number:
+    return Number("BYTES", "bytes", minimum, None, off, ceiling=ceiling)
+
+
+address = subject("Address")
+process = subject("Process")
+reloading = subject("Reloading")
+application = subject("Application")
+configuration = subject("Configuration")
+logs = subject("Logging")
+answers = subject("Responses")
+timeouts = subject("Time-outs (seconds; 0 switches one off)")
+limits = subject("Limits (0 switches one off)")
+buffers = subject("Buffers")
+encryption = subject("TLS")
+proxy = subject("Proxies")
+websocket = subject("WebSocket (0 switches a limit or a time-out off)")
