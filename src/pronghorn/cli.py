@@ -17,7 +17,8 @@ import pronghorn
 from pronghorn.config import Config
 from pronghorn.errors import ConfigError
 from pronghorn.forms import Flag, Form
-from pronghorn.server import Server, run_until_stopped
+from pronghorn.running import run_until_stopped
+from pronghorn.server import Server
 from pronghorn.settings import SUBJECTS, default_text, table
 
 __all__ = ["main"]

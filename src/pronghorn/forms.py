@@ -115,6 +115,7 @@ class Number(Form):
     maximum: float | None = None
     off: str = ""
     whole: bool = True
+    option: str = ""
 
     @property
     def words(self) -> str:

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import contextvars
 import os
+import random
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, TracebackType
-from typing import Any
 
-from pronghorn import listeners, logs, stopping
+from pronghorn import listeners, loading, logs, stopping
 from pronghorn._core.edge import Connections
 from pronghorn._core.sockets import Sockets, usable
 from pronghorn.config import Config
-from pronghorn.errors import ConfigError, StartupError
+from pronghorn.errors import StartupError
 from pronghorn.lifespan import Lifespan
 from pronghorn.listeners import Accepting, Listener
-from pronghorn.loading import foreign_traceback
+from pronghorn.loggers import access_log, root, server_log
+from pronghorn.state import ServerState
 from pronghorn.tls import Renewal
 
-__all__ = ["HANDLED_SIGNALS", "STARTUP_FAILURE", "Server", "run", "run_until_stopped"]
+__all__ = ["HANDLED_SIGNALS", "Server"]
 
-logger = logging.getLogger("pronghorn.error")
-
-STARTUP_FAILURE = 3  # a supervisor does not try again after it
+TICK = 0.1  # seconds between two calls of on_tick(), where somebody has a use for it
+DAY = 864_000  # ticks until their number begins again
 HANDLED_SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if sys.platform == "win32":
     HANDLED_SIGNALS.append(signal.SIGBREAK)
@@ -47,6 +48,14 @@ class Server:
         self.failure: StartupError | None = None
         self.servers: list[Accepting] = []
         self.connections: Connections | None = None
+        self.requests_before = 0  # responses completed on connections that are gone
+        self.server_state = ServerState(self)
+        self.limit_max_requests: int | None = None
+        if config.limit_max_requests:
+            self.limit_max_requests = config.limit_max_requests + random.randint(
+                0, config.limit_max_requests_jitter or 0
+            )
+        self.last_notified = 0.0
         self.when_finished: Callable[[], None] | None = None
         self._should_exit = self._force_exit = self._announced = False
         self._raise_signals_again = True
@@ -110,23 +119,40 @@ class Server:
         await self.shutdown()
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
-        """Bind, start the application, then listen; StartupError when one of them fails."""
-        self._listeners = listeners.adopt(sockets) if sockets else listeners.bind(self.config)
-        logger.info("Started server process [%d]", os.getpid())
-        self._announced = True
-        await self.lifespan.startup(self._stop)
-        if self._stop.is_set():
-            return
-        await self._listen()
-        self.started = True
-        if self.config.certificates is not None:
-            self._renewal = Renewal(self.config.certificates, self.config.ssl_reload_interval)
-        for name in dict.fromkeys(listener.announced(self.config.is_ssl) for listener in self._listeners):
-            logger.info("Pronghorn running on %s (Press CTRL+C to quit)", name)
+        """Bind, start the application, then listen. What keeps it from starting is logged and in ``failure``."""
+        self._loop = asyncio.get_running_loop()
+        with self._failing():
+            loading.load_once(self.config)
+            self._listeners = listeners.adopt(sockets) if sockets else listeners.bind(self.config)
+            server_log().info("Started server process [%d]", os.getpid())
+            self._announced = True
+            await self.lifespan.startup(self._stop)
+            if self._stop.is_set():
+                return
+            await self._listen()
+            self.started = True
+            if self.config.certificates is not None:
+                self._renewal = Renewal(self.config.certificates, self.config.ssl_reload_interval)
+            for name in dict.fromkeys(listener.announced(self.config.is_ssl) for listener in self._listeners):
+                server_log().info("%s running on %s (Press CTRL+C to quit)", root().capitalize(), name)
 
     async def main_loop(self) -> None:
-        """Wait until the server shall stop."""
-        await self._stop.wait()
+        """Wait until the server shall stop; tick meanwhile if ``on_tick`` was replaced or there is a notification."""
+        if self.config.callback_notify is None and getattr(self.on_tick, "__func__", None) is plain_tick:
+            await self._stop.wait()
+            return
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % DAY
+            await asyncio.sleep(TICK)
+
+    async def on_tick(self, counter: int) -> bool:
+        """What is done with every tick; True stops the server."""
+        notify, interval, now = self.config.callback_notify, self.config.timeout_notify, time.time()
+        if notify is not None and interval and not 0 <= now - self.last_notified < interval:
+            self.last_notified = now
+            await notify()
+        return self.should_exit
 
     async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Stop gracefully; nothing is left open or running when it returns."""
@@ -134,7 +160,7 @@ class Server:
             self._renewal.stop()
             self._renewal = None
         if self.servers:
-            logger.info("Shutting down")
+            server_log().info("Shutting down")
             await stopping.empty_backlog(self._listeners, self._force)
         for server in self.servers:
             server.close()
@@ -150,6 +176,7 @@ class Server:
                 self._force,
                 prompt=signal.SIGINT in self._captured_signals,
             )
+            self.requests_before += self.connections.total_requests
             self.connections = None
         await self.lifespan.shutdown(self._force)
 
@@ -164,7 +191,7 @@ class Server:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        previous = {number: signal.signal(number, self._on_signal) for number in HANDLED_SIGNALS}
         try:
             yield
         finally:
@@ -177,16 +204,20 @@ class Server:
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """What a signal does: stop gracefully, or, with a second Ctrl-C, at once."""
-        if not self.config.loaded:
-            raise KeyboardInterrupt  # nothing to stop yet, and importing the application may take long
         self._captured_signals.append(sig)
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         else:
             self.should_exit = True
 
+    def _on_signal(self, sig: int, frame: FrameType | None) -> None:
+        # Looked up only now: handle_exit may be replaced while the server runs, and is by what the application imports.
+        if not self.config.loaded:
+            raise KeyboardInterrupt  # nothing to stop yet, and importing the application may take long
+        self.handle_exit(sig, frame)
+
     def _begin(self) -> None:
-        self.lifespan = Lifespan(self.config)
+        self.lifespan: Lifespan = self.config.lifespan_class(self.config)
         self._stop = asyncio.Event()
         self._force = asyncio.Event()
         self._notice()
@@ -211,34 +242,26 @@ class Server:
             if self.started:
                 await self.main_loop()
         finally:
-            await self.shutdown(sockets)
+            await self.shutdown(sockets=sockets)
             if self._announced and self.failure is None:
-                logger.info("Finished server process [%d]", os.getpid())
+                server_log().info("Finished server process [%d]", os.getpid())
             if self.when_finished is not None:
                 self.when_finished()
 
     async def _start(self, sockets: Sequence[socket.socket] | None) -> None:
-        self._loop = asyncio.get_running_loop()
         self._begin()
+        with self._failing():
+            loading.load_once(self.config)
+            await self.startup(sockets=sockets)
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
         try:
-            self._load()
-            await self.startup(sockets)
+            yield
         except StartupError as error:
             self.failure = error
-            logger.error("%s", error)
-
-    def _load(self) -> None:
-        try:
-            self.config.load_certificates()
-        except ConfigError as error:
-            raise StartupError(f"Error loading TLS certificates. {error}") from None
-        try:
-            self.config.load()
-        except ConfigError as error:
-            raise StartupError(f"Error loading ASGI app. {error}") from None
-        except Exception as error:
-            logger.error("Exception while loading ASGI app\n", exc_info=foreign_traceback(error))
-            raise StartupError(f"Error loading ASGI app. It raised {type(error).__name__}.") from error
+            self.should_exit = True
+            server_log().error("%s", error)
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -247,10 +270,11 @@ class Server:
             self.config.loaded_app,
             self.config,
             state=self.lifespan.state,
-            access=logs.make_access(logging.getLogger("pronghorn.access")) if self.config.access_log else None,
-            error=logger,
+            access=logs.make_access(access_log()) if self.config.access_log else None,
+            error=server_log(),
             on_limit=self._on_limit,
-            context=self.lifespan.context,
+            limit=self.limit_max_requests,
+            context=contextvars.Context() if self.config.reset_contextvars else self.lifespan.context,
         )
         sockets = Sockets(self.connections) if usable(loop) else None
         for listener in self._listeners:
@@ -262,23 +286,8 @@ class Server:
                 raise StartupError(f"cannot listen on {listener.name}: {listeners.reason(error)}") from None
 
     def _on_limit(self) -> None:
-        logger.warning("Maximum request limit of %s exceeded. Terminating process.", self.config.limit_max_requests)
+        server_log().warning("Maximum request limit of %s exceeded. Terminating process.", self.limit_max_requests)
         self.should_exit = True
 
 
-def run(app: Any, *, app_dir: str | None = None, **settings: Any) -> None:
-    """Serve an application, given as it is or as ``module:attribute``, until the process is told to stop.
-
-    Takes every setting of `Config` by name. Exits with status 3 when the server could not start.
-    """
-    if app_dir is not None:
-        sys.path.insert(0, app_dir)
-    run_until_stopped(Server(Config(app, **settings)))
-
-
-def run_until_stopped(server: Server) -> None:
-    """Run a server; Ctrl-C is a way to stop it, a start-up that failed exits with status 3."""
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run()
-    if server.failure is not None:
-        sys.exit(STARTUP_FAILURE)
+plain_tick = Server.on_tick

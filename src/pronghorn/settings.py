@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
@@ -117,6 +117,9 @@ class Settings:
     log_level: str | int | None = logs(None, Level(), "Level of the server's own loggers.", "info")
     access_log: bool = logs(True, Flag(), "One line on standard output for each response.")
     use_colors: bool | None = logs(None, Flag(optional=True), "Colours in the log.", "on a terminal")
+    interface: str = application(
+        "auto", Choice(("auto", "asgi3", "asgi2", "wsgi")), "What the application speaks; wsgi needs a2wsgi."
+    )
     proxy_headers: bool = proxy(True, Flag(), "Believe what trusted proxies say of their clients.")
     server_header: bool = answers(True, Flag(), "Send Server: pronghorn, without a version.")
     date_header: bool = answers(True, Flag(), "Send Date.")
@@ -129,10 +132,17 @@ class Settings:
         None, count(), "Connections, or requests in progress, above which the answer is 503."
     )
     limit_max_requests: int | None = limits(None, count(), "Responses after which the process stops gracefully.")
+    limit_max_requests_jitter: int = limits(0, count("none"), "At most so many more of them, at random.")
     backlog: int = address(2048, Number("INTEGER", "a whole number", 1), "Connections the kernel keeps waiting.")
     timeout_keep_alive: float | None = timeouts(65.0, seconds(), "Idle connection: close it.")
+    timeout_notify: float | None = timeouts(
+        30.0, Number("SECONDS", "seconds", 0, None, "never", False, option="-"), "Between two calls of callback_notify."
+    )
     timeout_graceful_shutdown: float | None = process(
         30.0, seconds("wait for ever"), "Longest graceful stop, in seconds; 0: do not wait for open requests."
+    )
+    callback_notify: Callable[[], Awaitable[Any]] | None = process(  # noqa: RUF009
+        None, Function(), "Coroutine function to call regularly while the server runs."
     )
     ssl_keyfile: str | None = encryption(
         None, Text("PATH", optional=True), "Key of the certificate, if it is not in the same file."
@@ -162,6 +172,9 @@ class Settings:
         list, Headers(), "Header to add to every response; may be repeated.", "none"
     )
     factory: bool = application(False, Flag(), "APP is a function without arguments that makes the application.")
+    reset_contextvars: bool = application(
+        False, Flag(), "Start each request from an empty context, not from that of the lifespan."
+    )
 
     task: str = process(
         "auto", Choice(("auto", "lazy", "eager", "task")), "When a request gets a task: once it waits, or at once."

@@ -14,7 +14,8 @@ import pytest
 
 import pronghorn
 from pronghorn import Config, Server, StartupError
-from pronghorn.server import HANDLED_SIGNALS, run_until_stopped
+from pronghorn.running import run_until_stopped
+from pronghorn.server import HANDLED_SIGNALS
 
 Startup = Callable[..., Coroutine[Any, Any, None]]
 
@@ -262,8 +263,14 @@ def test_a_second_interrupt_forces_the_exit_a_second_termination_does_not() -> N
 
 
 def test_a_signal_while_the_application_is_imported_ends_that() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        Server(config()).handle_exit(signal.SIGTERM, None)
+    with Server(config()).capture_signals(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_handle_exit_called_before_the_start_asks_for_the_exit() -> None:
+    server = Server(config())
+    server.handle_exit(signal.SIGTERM, None)
+    assert server.should_exit
 
 
 def test_requests_start_from_the_context_of_the_lifespan(run: Any) -> None:
