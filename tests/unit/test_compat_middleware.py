@@ -47,6 +47,7 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
     ("an untrusted peer", {FOR: "1.2.3.4", "client": ("9.9.9.9", 5)}, ("9.9.9.9", 5)),
     ("a unix socket", {FOR: "1.2.3.4", "client": None}, None),
     ("a unix socket, everybody trusted", {FOR: "1.2.3.4", "client": None, "trusted": "*"}, ("1.2.3.4", 0)),
+    ("a unix socket that is trusted", {FOR: "1.2.3.4", "client": None, "trusted": "unix"}, ("1.2.3.4", 0)),
     ("a peer by name", {FOR: "1.2.3.4", "client": ("proxy", 1), "trusted": "proxy"}, ("1.2.3.4", 0)),
     ("a port", {FOR: "1.2.3.4:99"}, ("1.2.3.4", 99)),
     ("IPv6", {FOR: "::1, 2001:db8::1"}, ("2001:db8::1", 0)),
