@@ -21,9 +21,10 @@ sys.path.insert(0, str(ROOT / "ext"))
 import vendor  # noqa: E402
 
 MODULES = [
-    "octets", "future", "drive", "output", "window", "wire", "journal", "headers", "target", "forwarded",
-    "preface", "head", "request", "response", "exchange", "body", "frames", "utf8", "deflate", "handshake",
-    "session", "service", "websocket", "ahead", "http1", "tls", "entrance", "poll", "edge", "sockets",
+    "octets", "bound", "future", "drive", "output", "window", "wire", "journal", "headers", "target",
+    "forwarded", "preface", "head", "request", "response", "exchange", "body", "frames", "utf8", "deflate",
+    "handshake", "session", "service", "websocket", "ahead", "http1", "tls", "entrance", "poll", "edge",
+    "sockets",
 ]
 
 MODES = set(filter(None, os.environ.get("PRONGHORN_BUILD", "").replace(" ", "").split(",")))

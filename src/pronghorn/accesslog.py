@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import sys
 from typing import Protocol
@@ -13,11 +12,11 @@ from pronghorn import logs
 from pronghorn._core.journal import Lines
 from pronghorn.atoms import compile_format, is_json
 from pronghorn.errors import StartupError
+from pronghorn.loggers import access_log, server_log
 from pronghorn.writer import STOP_LIMIT, Target, Writer
 
 __all__ = ["AccessLog", "open_access_log"]
 
-logger = logging.getLogger("pronghorn.error")
 
 LEEWAY = 0.5  # seconds beyond the writer's own limit until it counts as stuck
 
@@ -63,7 +62,9 @@ class AccessLog:
         try:
             await asyncio.wait_for(finished.wait(), STOP_LIMIT + LEEWAY)
         except TimeoutError:
-            logger.error("The access log's last lines were not written: %s does not take them", self.writer.target.name)
+            server_log().error(
+                "The access log's last lines were not written: %s does not take them", self.writer.target.name
+            )
 
 
 def open_access_log(settings: Settings) -> AccessLog | None:
@@ -75,7 +76,7 @@ def open_access_log(settings: Settings) -> AccessLog | None:
         return None
     path = None if settings.access_log_file == "-" else settings.access_log_file
     chosen = settings.access_log_format is not None or settings.access_log_file is not None
-    if not chosen and not logs.is_plain(logging.getLogger("pronghorn.access")):
+    if not chosen and not logs.is_plain(access_log()):
         return None
     try:
         target = Target(path) if path else Target(None, standard_output(), sys.stdout)

@@ -18,7 +18,8 @@ from pronghorn import sources, toml
 from pronghorn.config import Config
 from pronghorn.errors import ConfigError
 from pronghorn.forms import Flag, Folder, Form
-from pronghorn.server import STARTUP_FAILURE, Server, run_until_stopped
+from pronghorn.running import STARTUP_FAILURE, run_until_stopped
+from pronghorn.server import Server
 from pronghorn.settings import PLACE, SUBJECTS, default_text, table
 
 __all__ = ["main"]
@@ -172,7 +173,7 @@ def serve(config: str | None, print_config: bool | None, check: bool | None, **v
             click.echo(line)
     elif check:
         if not server.check():
-            sys.exit(INTERRUPTED if server.should_exit else STARTUP_FAILURE)
+            sys.exit(STARTUP_FAILURE if server.failure else INTERRUPTED)
         click.echo(f"{app} can be served")
     else:
         server.when_finished = exit_soon

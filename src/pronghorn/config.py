@@ -11,16 +11,18 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from pronghorn import engines, envfile, listeners, loading, logs, tls
+from pronghorn import engines, envfile, interfaces, listeners, loading, logs, tls
+from pronghorn._core.edge import Connection
+from pronghorn._core.websocket import WebSocket
 from pronghorn.errors import ConfigError, StartupError
 from pronghorn.headers import encode
+from pronghorn.lifespan import Lifespan
+from pronghorn.loggers import server_log
 from pronghorn.logs import LOG_LEVELS, LOGGING_CONFIG
 from pronghorn.proxies import TrustedHosts
 from pronghorn.settings import Settings
 
 __all__ = ["LOGGING_CONFIG", "LOG_LEVELS", "Config"]
-
-logger = logging.getLogger("pronghorn.error")
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
@@ -50,12 +52,34 @@ class Config(Settings):
         notices = engines.translate(self)
         self.configure_logging()
         for warns, text in notices:
-            logger.log(logging.WARNING if warns else logging.INFO, "%s", text)
+            server_log().log(logging.WARNING if warns else logging.INFO, "%s", text)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to make the same server; what has a name is loaded there."""
+        state = self.__dict__ | {"ssl": None, "certificates": None}
+        if isinstance(self.app, str):
+            state.update(loaded=False, loaded_app=None)
+        return state
 
     @property
     def asgi_version(self) -> str:
-        """The version of ASGI that applications are called with."""
-        return "3.0"
+        """The version of ASGI that the application is called with; for ``auto`` it is known once it is loaded."""
+        return "2.0" if self.interface == "asgi2" else "3.0"
+
+    @property
+    def lifespan_class(self) -> type[Lifespan]:
+        """What speaks the lifespan protocol."""
+        return Lifespan
+
+    @property
+    def http_protocol_class(self) -> type:
+        """What every connection is: the compiled layer has one kind for HTTP and WebSocket."""
+        return Connection
+
+    @property
+    def ws_protocol_class(self) -> type | None:
+        """What a connection speaks after the handshake of a WebSocket; None without them."""
+        return None if self.ws == "none" else WebSocket
 
     @property
     def is_ssl(self) -> bool:
@@ -77,11 +101,21 @@ class Config(Settings):
         return loading.load(self.app, self.factory)
 
     def load(self) -> None:
-        """Set ``loaded_app``, and ``ssl`` where TLS is asked for, once."""
+        """Set ``loaded_app``, the application as ASGI 3, and ``ssl`` where TLS is asked for, once.
+
+        ``interface`` says then what the application was.
+        """
         self.load_certificates()
         if not self.loaded:
-            self.loaded_app = self.load_app()
+            app = self.load_app()
+            if self.interface == "auto":
+                self.interface = interfaces.detect(app)
+            self.loaded_app = interfaces.adapt(app, self.interface)
             self.loaded = True
+
+    def setup_event_loop(self) -> None:
+        """Not there any more, as in uvicorn: a loop is made by its factory."""
+        raise AttributeError("Config.setup_event_loop() is gone: use get_loop_factory(), as in asyncio.Runner(...)")
 
     def get_loop_factory(self) -> LoopFactory | None:
         """What makes the event loop, or None for the interpreter's own choice."""

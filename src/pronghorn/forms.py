@@ -183,6 +183,7 @@ class Number(Form):
     off: str = ""
     whole: bool = True
     ceiling: int = 2**31 - 1
+    option: str = ""
 
     @property
     def words(self) -> str:

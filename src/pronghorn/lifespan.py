@@ -14,18 +14,18 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pronghorn.config import Config
 from pronghorn.errors import MessageError, StartupError
+from pronghorn.loggers import server_log
 from pronghorn.types import Message
 from pronghorn.waiting import first
 
-__all__ = ["Lifespan"]
+if TYPE_CHECKING:
+    from pronghorn.config import Config
 
-logger = logging.getLogger("pronghorn.error")
+__all__ = ["Lifespan"]
 
 WARN_AFTER = 5.0  # seconds without an answer to lifespan.startup until a warning says what is missing
 END_WITHIN = 1.0  # seconds for the call to return after its last message, and again after it is cancelled
@@ -49,17 +49,18 @@ class Lifespan:
         self._stopped = asyncio.Event()
         self._error: BaseException | None = None
 
-    async def startup(self, stop: asyncio.Event) -> None:
+    async def startup(self, stop: asyncio.Event | None = None) -> None:
         """Start the application; StartupError when it must not be served, quietly back when ``stop`` came first."""
+        stop = stop or asyncio.Event()
         if self.config.lifespan == "off":
             return
-        logger.info("Waiting for application startup.")
+        server_log().info("Waiting for application startup.")
         self._messages.put_nowait({"type": "lifespan.startup"})
         self._task = asyncio.get_running_loop().create_task(self._call(), context=self.context)
         await self._wait_for_start(stop, self.config.timeout_lifespan_startup or None)
         if self._started.is_set():
             self._judge_start()
-            logger.info("Application startup complete.")
+            server_log().info("Application startup complete.")
             return
         await self._end(0)
         if not stop.is_set():
@@ -69,26 +70,27 @@ class Lifespan:
                 "(timeout_lifespan_startup). Exiting."
             )
 
-    async def shutdown(self, force: asyncio.Event) -> None:
+    async def shutdown(self, force: asyncio.Event | None = None) -> None:
         """Tell the application to stop and wait for it, within its limit, which ``force`` shortens."""
+        force = force or asyncio.Event()
         if self._task is None or self._task.done():
             return
         if not self._started.is_set():  # whoever waited for the start has gone
             await self._end(0)
             return
-        logger.info("Waiting for application shutdown.")
+        server_log().info("Waiting for application shutdown.")
         self._messages.put_nowait({"type": "lifespan.shutdown"})
         limit = self.config.timeout_lifespan_shutdown or None
         await first(limit, self._stopped.wait(), force.wait())
         if not self._stopped.is_set() and force.is_set():
             await first(FORCED_LIMIT if limit is None else min(limit, FORCED_LIMIT), self._stopped.wait())
         if not self._stopped.is_set():
-            logger.error("Application shutdown takes too long (timeout_lifespan_shutdown). Exiting without it.")
+            server_log().error("Application shutdown takes too long (timeout_lifespan_shutdown). Exiting without it.")
         elif "lifespan.shutdown.failed" in self._answers or self._error is not None:
             self._log_message("lifespan.shutdown.failed")
-            logger.error("Application shutdown failed. Exiting.")
+            server_log().error("Application shutdown failed. Exiting.")
         else:
-            logger.info("Application shutdown complete.")
+            server_log().info("Application shutdown complete.")
         await self._end(END_WITHIN)
 
     async def receive(self) -> Message:
@@ -134,7 +136,7 @@ class Lifespan:
         except BaseException as error:  # sys.exit() of an application is a failure of it, not the loop's end
             self._error = error
             if self._answers and "lifespan.startup.failed" not in self._answers:
-                logger.error("Exception in 'lifespan' protocol\n", exc_info=error)
+                server_log().error("Exception in 'lifespan' protocol\n", exc_info=error)
         finally:
             self._started.set()
             self._stopped.set()
@@ -144,7 +146,7 @@ class Lifespan:
         await first(warn_after, self._started.wait(), stop.wait())
         if self._started.is_set() or stop.is_set() or limit == warn_after:
             return
-        logger.warning(
+        server_log().warning(
             "The application has not sent 'lifespan.startup.complete' yet, %g seconds after 'lifespan.startup'. An "
             "application that handles the lifespan scope must send it%s; --lifespan off does without.",
             warn_after,
@@ -163,15 +165,16 @@ class Lifespan:
         if self.config.lifespan == "on":
             if self._error is None:
                 raise StartupError("The application returned without 'lifespan.startup.complete'. Exiting.")
-            logger.error("Exception in 'lifespan' protocol\n", exc_info=self._error)
+            server_log().error("Exception in 'lifespan' protocol\n", exc_info=self._error)
             raise StartupError(FAILED)
         if self._error is not None and self._received:  # it took the message, so it does speak lifespan
-            logger.warning("Exception in 'lifespan' protocol, ignored without --lifespan on\n", exc_info=self._error)
-        logger.info("ASGI 'lifespan' protocol appears unsupported.")
+            text = "Exception in 'lifespan' protocol, ignored without --lifespan on\n"
+            server_log().warning(text, exc_info=self._error)
+        server_log().info("ASGI 'lifespan' protocol appears unsupported.")
 
     def _log_message(self, kind: str) -> None:
         if text := self._answers.get(kind, {}).get("message"):
-            logger.error(text)
+            server_log().error(text)
 
     async def _end(self, patience: float) -> None:
         """See the call off: wait for it, cancel it, wait again, and leave it when even that does not end it."""

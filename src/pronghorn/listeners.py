@@ -36,10 +36,32 @@ class Address(Protocol):
     uds_owner: str | None
 
 
-class Accepting(Protocol):
+class Acceptor(Protocol):
     """What accepts connections until it is closed."""
 
     def close(self) -> object: ...
+
+
+class Accepting:
+    """A listening socket and what accepts its connections; looks like an asyncio.Server as far as that is of use."""
+
+    def __init__(self, sock: socket.socket, acceptor: Acceptor) -> None:
+        self.sockets: tuple[socket.socket, ...] = (sock,)
+        self._acceptor = acceptor
+
+    def is_serving(self) -> bool:
+        """Whether connections are accepted."""
+        return bool(self.sockets)
+
+    def close(self) -> None:
+        """Accept nothing more, and close the socket."""
+        if self.sockets:
+            self._acceptor.close()
+            self.sockets[0].close()
+            self.sockets = ()
+
+    async def wait_closed(self) -> None:
+        """Return at once: what a connection does has nothing to do with where it was accepted."""
 
 
 class Listener:
@@ -72,6 +94,8 @@ class Listener:
 
     def has_waiting(self) -> bool:
         """Whether the kernel holds connections that nobody has accepted yet."""
+        if self.socket.fileno() < 0:
+            return False
         if not hasattr(select, "poll"):
             return bool(select.select([self.socket], [], [], 0)[0])
         poll = select.poll()
@@ -89,12 +113,13 @@ class Listener:
         self.socket.listen(backlog)  # here, as uvloop's own call does not tell that it failed
         if sockets is not None:
             self.socket.setblocking(False)
-            return sockets.accept(self.socket.fileno(), entrance)
+            return Accepting(self.socket, sockets.accept(self.socket.fileno(), entrance))
         loop, factory = connections.loop, connections.listener(entrance)
         if self.socket.family != unixsocket.FAMILY:
-            return await loop.create_server(factory, sock=self.socket, backlog=backlog)
+            return Accepting(self.socket, await loop.create_server(factory, sock=self.socket, backlog=backlog))
         ours: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-        return await loop.create_unix_server(factory, sock=self.socket, backlog=backlog, **ours)
+        server = await loop.create_unix_server(factory, sock=self.socket, backlog=backlog, **ours)
+        return Accepting(self.socket, server)
 
     def close(self) -> None:
         """Close the socket and remove its path, unless another server has put its own socket there meanwhile."""

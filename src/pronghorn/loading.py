@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import importlib
-import inspect
-import logging
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 from pronghorn.errors import ConfigError, StartupError
+from pronghorn.interfaces.detection import accepts
+from pronghorn.loggers import server_log
 
-__all__ = ["foreign_traceback", "load", "prepare"]
+__all__ = ["foreign_traceback", "import_attribute", "load", "load_once"]
 
-logger = logging.getLogger("pronghorn.error")
 HERE = str(Path(__file__).parent)
+
+
+class Loadable(Protocol):
+    """What has certificates and an application to load."""
+
+    def load_certificates(self) -> None: ...
+    def load(self) -> None: ...
 
 
 def load(target: Any, factory: bool = False) -> Any:
@@ -29,7 +35,7 @@ def load(target: Any, factory: bool = False) -> Any:
             raise ConfigError(f"the factory {target!r} cannot be called without arguments")
         app = app()
     elif accepts(app, 0) and not accepts(app, 3):
-        logger.warning("ASGI app factory detected. Using it, but please consider setting --factory explicitly.")
+        server_log().warning("ASGI app factory detected. Using it, but please consider setting --factory explicitly.")
         app = app()
     if not callable(app):
         made = "made by the factory " if factory else ""
@@ -37,29 +43,8 @@ def load(target: Any, factory: bool = False) -> Any:
     return app
 
 
-class Loadable(Protocol):
-    """What has certificates and an application to load."""
-
-    def load_certificates(self) -> object: ...
-    def load(self) -> object: ...
-
-
-def prepare(config: Loadable) -> None:
-    """Load both; StartupError when that fails, behind the traceback if it is the application's."""
-    try:
-        config.load_certificates()
-    except ConfigError as error:
-        raise StartupError(f"Error loading TLS certificates. {error}") from None
-    try:
-        config.load()
-    except ConfigError as error:
-        raise StartupError(f"Error loading ASGI app. {error}") from None
-    except Exception as error:
-        logger.error("Exception while loading ASGI app\n", exc_info=foreign_traceback(error))
-        raise StartupError(f"Error loading ASGI app. It raised {type(error).__name__}.") from error
-
-
 def import_attribute(name: str) -> Any:
+    """What ``module:attribute`` names; ConfigError in one line when it leads nowhere."""
     module_name, _, attributes = name.partition(":")
     if not module_name or not attributes:
         raise ConfigError(f'the application {name!r} is not of the form "module:attribute", as in "main:app"')
@@ -78,13 +63,19 @@ def import_attribute(name: str) -> Any:
     return found
 
 
-def accepts(function: Any, arguments: int) -> bool:
-    """Whether a call with so many positional arguments fits; no for what cannot tell."""
+def load_once(config: Loadable) -> None:
+    """Load what a configuration names, unless that was done; StartupError in one line when it fails."""
     try:
-        inspect.signature(function).bind(*[None] * arguments)
-    except (TypeError, ValueError):
-        return False
-    return True
+        config.load_certificates()
+    except ConfigError as error:
+        raise StartupError(f"Error loading TLS certificates. {error}") from None
+    try:
+        config.load()
+    except ConfigError as error:
+        raise StartupError(f"Error loading ASGI app. {error}") from None
+    except Exception as error:
+        server_log().error("Exception while loading ASGI app\n", exc_info=foreign_traceback(error))
+        raise StartupError(f"Error loading ASGI app. It raised {type(error).__name__}.") from error
 
 
 def foreign_traceback(error: BaseException) -> tuple[type[BaseException], BaseException, TracebackType | None]:

@@ -18,6 +18,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
 
+from pronghorn import loggers
 from pronghorn.errors import ConfigError
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "configure",
     "is_plain",
     "make_access",
+    "rename",
 ]
 
 TRACE_LOG_LEVEL = 5
@@ -161,6 +163,15 @@ class AccessFormatter(ColourizedFormatter):
         fields["status_code"] = self.get_status_code(status_code)  # type: ignore[arg-type]
 
 
+def rename(root: str) -> None:
+    """Give the loggers another name, also in `LOGGING_CONFIG`, which others may hold already."""
+    named = LOGGING_CONFIG["loggers"]
+    for part in ("", ".error", ".access"):
+        if loggers.root() + part in named:
+            named[root + part] = named.pop(loggers.root() + part)
+    loggers.rename(root)
+
+
 def configure(
     log_config: dict[str, Any] | str | None, log_level: str | int | None, access_log: bool, use_colors: bool | None
 ) -> None:
@@ -174,10 +185,10 @@ def configure(
             raise ConfigError(f"log_config: {named} cannot be used: {one_line(error)}") from error
     if log_level is not None:
         level = LOG_LEVELS[log_level] if isinstance(log_level, str) else log_level
-        for name in ("pronghorn.error", "pronghorn.access", "pronghorn.asgi"):
-            logging.getLogger(name).setLevel(level)
+        for part in ("error", "access", "asgi"):
+            logging.getLogger(loggers.name(part)).setLevel(level)
     if not access_log:
-        logger = logging.getLogger("pronghorn.access")
+        logger = loggers.access_log()
         logger.handlers = []
         logger.propagate = False
 

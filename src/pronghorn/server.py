@@ -4,37 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import contextvars
 import os
+import random
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from types import FrameType, TracebackType
 from typing import Any
 
-from pronghorn import eventloop, listeners, loading, logs, stopping
+from pronghorn import eventloop, listeners, loading, loggers, logs, stopping
 from pronghorn._core.edge import Connections
 from pronghorn._core.sockets import Sockets, usable
 from pronghorn.accesslog import AccessLog, open_access_log
 from pronghorn.config import Config
-from pronghorn.errors import ConfigError, StartupError
+from pronghorn.errors import StartupError
+from pronghorn.exits import Exits
 from pronghorn.lifespan import Lifespan
 from pronghorn.listeners import Accepting, Listener
+from pronghorn.loggers import server_log
+from pronghorn.state import ServerState
 from pronghorn.tls import Renewal
 
-__all__ = ["HANDLED_SIGNALS", "STARTUP_FAILURE", "Server", "run", "run_until_stopped"]
+__all__ = ["HANDLED_SIGNALS", "Server"]
 
-logger = logging.getLogger("pronghorn.error")
-
-STARTUP_FAILURE = 3  # a supervisor does not try again after it
+TICK = 0.1  # seconds between two calls of on_tick(), where somebody has a use for it
+DAY = 864_000  # ticks until their number begins again
 HANDLED_SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if sys.platform == "win32":
     HANDLED_SIGNALS.append(signal.SIGBREAK)
 
 
-class Server:
+class Server(Exits):
     """Serves the application of a `Config`.
 
     ``run()`` makes its own event loop, ``await serve()`` uses the running one, and ``async with Server(config)``
@@ -42,41 +46,29 @@ class Server:
     """
 
     def __init__(self, config: Config) -> None:
+        super().__init__()
         self.config = config
         self.started = False
         self.failure: StartupError | None = None
         self.servers: list[Accepting] = []
         self.connections: Connections | None = None
+        self.requests_before = 0  # responses completed on connections that are gone
+        self.server_state = ServerState(self)
+        self.limit_max_requests: int | None = None
+        if config.limit_max_requests:
+            self.limit_max_requests = config.limit_max_requests + random.randint(
+                0, config.limit_max_requests_jitter or 0
+            )
+        self.last_notified = 0.0
         self.when_finished: Callable[[], None] | None = None
-        self._should_exit = self._force_exit = self._announced = self._loading = False
+        self._announced = self._loading = False
         self._raise_signals_again = True
         self._capturing: contextlib.ExitStack | None = None
         self._captured_signals: list[int] = []
         self._listeners: list[Listener] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._renewal: Renewal | None = None
         self._access_log: AccessLog | None = None
         self._begin()
-
-    @property
-    def should_exit(self) -> bool:
-        """Set it, from any thread or from a signal handler, to stop gracefully."""
-        return self._should_exit
-
-    @should_exit.setter
-    def should_exit(self, value: bool) -> None:
-        self._should_exit = value
-        self._wake()
-
-    @property
-    def force_exit(self) -> bool:
-        """Set it, from any thread or from a signal handler, to cut a graceful stop short."""
-        return self._force_exit
-
-    @force_exit.setter
-    def force_exit(self, value: bool) -> None:
-        self._force_exit = value
-        self._wake()
 
     @property
     def port(self) -> int | None:
@@ -115,23 +107,40 @@ class Server:
         await self.shutdown()
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
-        """Bind, start the application, then listen; StartupError when one of them fails."""
-        self._listeners = listeners.adopt(sockets) if sockets else listeners.bind(self.config)
-        logger.info("Started server process [%d]", os.getpid())
-        self._announced = True
-        await self.lifespan.startup(self._stop)
-        if self._stop.is_set():
-            return
-        await self._listen()
-        self.started = True
-        if self.config.certificates is not None:
-            self._renewal = Renewal(self.config.certificates, self.config.ssl_reload_interval)
-        for name in dict.fromkeys(listener.announced(self.config.is_ssl) for listener in self._listeners):
-            logger.info("Pronghorn running on %s (Press CTRL+C to quit)", name)
+        """Bind, start the application, then listen. What keeps it from starting is logged and in ``failure``."""
+        self._loop = asyncio.get_running_loop()
+        with self._failing():
+            self._load()
+            self._listeners = listeners.adopt(sockets) if sockets else listeners.bind(self.config)
+            server_log().info("Started server process [%d]", os.getpid())
+            self._announced = True
+            await self.lifespan.startup(self._stop)
+            if self._stop.is_set():
+                return
+            await self._listen()
+            self.started = True
+            if self.config.certificates is not None:
+                self._renewal = Renewal(self.config.certificates, self.config.ssl_reload_interval)
+            for name in dict.fromkeys(listener.announced(self.config.is_ssl) for listener in self._listeners):
+                server_log().info("%s running on %s (Press CTRL+C to quit)", loggers.root().capitalize(), name)
 
     async def main_loop(self) -> None:
-        """Wait until the server shall stop."""
-        await self._stop.wait()
+        """Wait until the server shall stop; tick meanwhile if ``on_tick`` was replaced or there is a notification."""
+        if self.config.callback_notify is None and getattr(self.on_tick, "__func__", None) is plain_tick:
+            await self._stop.wait()
+            return
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % DAY
+            await asyncio.sleep(TICK)
+
+    async def on_tick(self, counter: int) -> bool:
+        """What is done with every tick; True stops the server."""
+        notify, interval, now = self.config.callback_notify, self.config.timeout_notify, time.time()
+        if notify is not None and interval and not 0 <= now - self.last_notified < interval:
+            self.last_notified = now
+            await notify()
+        return self.should_exit
 
     async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Stop gracefully; nothing is left open or running when it returns."""
@@ -139,7 +148,7 @@ class Server:
             self._renewal.stop()
             self._renewal = None
         if self.servers:
-            logger.info("Shutting down")
+            server_log().info("Shutting down")
             await stopping.empty_backlog(self._listeners, self._force)
         for server in self.servers:
             server.close()
@@ -156,6 +165,7 @@ class Server:
                     self._force,
                     prompt=signal.SIGINT in self._captured_signals,
                 )
+                self.requests_before += self.connections.total_requests
                 self.connections = None
         finally:
             if self._access_log is not None:
@@ -179,7 +189,7 @@ class Server:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        previous = {number: signal.signal(number, self._on_signal) for number in HANDLED_SIGNALS}
         try:
             yield
         finally:
@@ -197,28 +207,16 @@ class Server:
             self.force_exit = True
         else:
             self.should_exit = True
+
+    def _on_signal(self, sig: int, frame: FrameType | None) -> None:
+        # Looked up only now: handle_exit may be replaced while the server runs, and is by what the application imports.
+        self.handle_exit(sig, frame)
         if self._loading:
             raise KeyboardInterrupt  # nothing to stop yet, and importing the application may take long
 
     def _begin(self) -> None:
-        self.lifespan = Lifespan(self.config)
-        self._stop = asyncio.Event()
-        self._force = asyncio.Event()
-        self._notice()
-
-    def _wake(self) -> None:
-        loop = self._loop
-        if loop is None:
-            return
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-            loop.call_soon_threadsafe(self._notice)
-
-    def _notice(self) -> None:
-        if self._should_exit:
-            self._stop.set()
-        if self._force_exit:
-            self._stop.set()
-            self._force.set()
+        self.lifespan: Lifespan = self.config.lifespan_class(self.config)
+        self._renew_events()
 
     async def _serve(self, sockets: Sequence[socket.socket] | None = None) -> None:
         try:
@@ -226,22 +224,19 @@ class Server:
             if self.started:
                 await self.main_loop()
         finally:
-            await self.shutdown(sockets)
+            await self.shutdown(sockets=sockets)
             if self._announced and self.failure is None:
-                logger.info("Finished server process [%d]", os.getpid())
+                server_log().info("Finished server process [%d]", os.getpid())
             if self.when_finished is not None:
                 self.when_finished()
 
     async def _start(self, sockets: Sequence[socket.socket] | None, serving: bool = True) -> None:
         self._loop = asyncio.get_running_loop()
         self._begin()
-        try:
+        with self._failing():
             self._load()
             if serving and not self._should_exit:
-                await self.startup(sockets)
-        except StartupError as error:
-            self.failure = error
-            logger.error("%s", error)
+                await self.startup(sockets=sockets)
 
     def _load(self) -> None:
         """Load the application, unless a signal comes: it ends that here, and never on its way through a loop."""
@@ -249,7 +244,7 @@ class Server:
             self._loading = not self._should_exit
             try:
                 if self._loading:
-                    loading.prepare(self.config)
+                    loading.load_once(self.config)
             finally:
                 self._loading = False
         except KeyboardInterrupt:
@@ -265,8 +260,17 @@ class Server:
             eventloop.run(work, self.config.get_loop_factory())
         self._capturing = None
 
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except StartupError as error:
+            self.failure = error
+            self.should_exit = True
+            server_log().error("%s", error)
+
     async def _listen(self) -> None:
-        loop, access = asyncio.get_running_loop(), logging.getLogger("pronghorn.access")
+        loop = asyncio.get_running_loop()
         self._access_log = open_access_log(self.config)
         compiled = self._access_log.lines if self._access_log is not None else None
         self.connections = Connections(
@@ -274,41 +278,24 @@ class Server:
             self.config.loaded_app,
             self.config,
             state=self.lifespan.state,
-            access=compiled or (logs.make_access(access) if self.config.access_log else None),
-            error=logger,
+            access=compiled or (logs.make_access(loggers.access_log()) if self.config.access_log else None),
+            error=server_log(),
             on_limit=self._on_limit,
-            context=self.lifespan.context,
+            limit=self.limit_max_requests,
+            context=contextvars.Context() if self.config.reset_contextvars else self.lifespan.context,
         )
         sockets = Sockets(self.connections) if usable(loop) else None
         for listener in self._listeners:
             try:
-                server = await listener.serve(self.connections, sockets, self.config.backlog, self.config.certificates)
+                self.servers.append(
+                    await listener.serve(self.connections, sockets, self.config.backlog, self.config.certificates)
+                )
             except OSError as error:
                 raise StartupError(f"cannot listen on {listener.name}: {listeners.reason(error)}") from None
-            self.servers.append(server)
 
     def _on_limit(self) -> None:
-        logger.warning("Maximum request limit of %s exceeded. Terminating process.", self.config.limit_max_requests)
+        server_log().warning("Maximum request limit of %s exceeded. Terminating process.", self.limit_max_requests)
         self.should_exit = True
 
 
-def run(app: Any, *, app_dir: str | None = None, **settings: Any) -> None:
-    """Serve an application, given as it is or as ``module:attribute``, until the process is told to stop.
-
-    Takes every setting of `Config` by name. Exits with status 3 when the server could not start.
-    """
-    if app_dir is not None:
-        sys.path.insert(0, app_dir)
-    run_until_stopped(Server(Config(app, **settings)))
-
-
-def run_until_stopped(server: Server) -> None:
-    """Run a server until a Ctrl-C at the latest; a start-up that failed exits with status 3. A supervisor goes here."""
-    if server.config.reload:
-        raise ConfigError("reload: this version does not watch files")
-    if (server.config.workers or 1) > 1:
-        raise ConfigError(f"workers: this version serves from one process, got {server.config.workers}")
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run()
-    if server.failure is not None:
-        sys.exit(STARTUP_FAILURE)
+plain_tick = Server.on_tick

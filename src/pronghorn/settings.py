@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import Field, dataclass, fields
 from typing import Any
 
@@ -99,6 +99,9 @@ class Settings:
     log_level: str | int | None = logs(None, Level(), "Level of the server's own loggers.", "info")
     access_log: bool = logs(True, Flag(), "One line for each request.")
     use_colors: bool | None = logs(None, Flag(optional=True), "Colours in the log.", "on a terminal")
+    interface: str = application(
+        "auto", Choice(("auto", "asgi3", "asgi2", "wsgi")), "What the application speaks; wsgi needs a2wsgi."
+    )
     reload: bool = reloading(False, Flag(), "Start again when a file changes; for development.")
     reload_dirs: list[str] = reloading(  # noqa: RUF009
         list, Texts(Folder(), os.pathsep), "Directory to watch; may be repeated.", "the current one"
@@ -126,13 +129,20 @@ class Settings:
         None, count(), "Connections, or requests in progress, above which the answer is 503."
     )
     limit_max_requests: int | None = limits(None, count(), "Responses after which the process stops gracefully.")
+    limit_max_requests_jitter: int = limits(0, count("none"), "At most so many more of them, at random.")
     backlog: int = address(2048, Number("INTEGER", "a whole number", 1), "Connections the kernel keeps waiting.")
     timeout_keep_alive: float | None = timeouts(65.0, seconds(), "Idle connection: close it.")
+    timeout_notify: float | None = timeouts(
+        30.0, Number("SECONDS", "seconds", 0, None, "never", False, option="-"), "Between two calls of callback_notify."
+    )
     timeout_graceful_shutdown: float | None = process(
         30.0, seconds("wait for ever"), "Longest graceful stop, in seconds; 0: do not wait for open requests."
     )
     timeout_worker_healthcheck: float | None = process(
         5.0, seconds(), "Seconds for a process of several to show that it is alive; it is replaced then."
+    )
+    callback_notify: Callable[[], Awaitable[Any]] | None = process(  # noqa: RUF009
+        None, Function(), "Coroutine function to call regularly while the server runs."
     )
     ssl_keyfile: str | None = encryption(
         None, Text("PATH", optional=True), "Key of the certificate, if it is not in the same file."
@@ -164,6 +174,9 @@ class Settings:
     factory: bool = application(False, Flag(), "APP is a function without arguments that makes the application.")
     h11_max_incomplete_event_size: int | None = limits(
         None, size("limit_request_head", 1), "uvicorn's name for limit_request_head."
+    )
+    reset_contextvars: bool = application(
+        False, Flag(), "Start each request from an empty context, not from that of the lifespan."
     )
 
     bind: list[str] = address(  # noqa: RUF009

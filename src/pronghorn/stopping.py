@@ -15,15 +15,13 @@ In order:
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable
 from typing import Any, Protocol
 
 from pronghorn.listeners import Listener
+from pronghorn.loggers import server_log
 
 __all__ = ["close_connections", "empty_backlog"]
-
-logger = logging.getLogger("pronghorn.error")
 
 BACKLOG_LIMIT = 1.0  # seconds the emptying of the backlog may take while clients keep coming
 QUIET_TURNS = 5  # turns of the loop with nobody waiting until the backlog counts as empty, and its first bytes as read
@@ -74,9 +72,9 @@ async def close_connections(
 
     connections.drain()
     if connections.open:
-        logger.info("Waiting for connections to close. (CTRL+C to force quit)")
+        server_log().info("Waiting for connections to close. (CTRL+C to force quit)")
     elif connections.active:
-        logger.info("Waiting for background tasks to complete. (CTRL+C to force quit)")
+        server_log().info("Waiting for background tasks to complete. (CTRL+C to force quit)")
     try:
         if await over(patience, forced):
             return
@@ -84,13 +82,13 @@ async def close_connections(
         if await over(step, forced):
             return
         if connections.active:
-            logger.error("Cancel %d running task(s), timeout graceful shutdown exceeded", connections.active)
+            server_log().error("Cancel %d running task(s), timeout graceful shutdown exceeded", connections.active)
         connections.cancel(CANCEL_MESSAGE)
         if await over(step):
             return
         connections.abort()
         if not await over(LEFT_BEHIND_AFTER):
-            logger.error("%d task(s) ignore their cancellation and are left behind", connections.active)
+            server_log().error("%d task(s) ignore their cancellation and are left behind", connections.active)
     finally:
         forced.cancel()
         closed.cancel()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import ssl
 from collections.abc import Callable
@@ -11,11 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pronghorn.errors import ConfigError
+from pronghorn.loggers import server_log
 from pronghorn.x509 import client_chain, distinguished_name, first_certificate
 
 __all__ = ["Certificates", "Renewal", "TLSSettings", "make_context"]
-
-logger = logging.getLogger("pronghorn.error")
 
 VERSIONS = {"TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 MINIMUM = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -251,9 +249,9 @@ class Renewal:
         try:
             self.certificates.load()
         except ConfigError as error:
-            logger.error("The certificates are not replaced. %s", error)
+            server_log().error("The certificates are not replaced. %s", error)
         else:
-            logger.info("The certificates have been read again.")
+            server_log().info("The certificates have been read again.")
 
     def stop(self) -> None:
         """Look no more."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import select
 import stat
@@ -19,10 +18,10 @@ from queue import Empty, SimpleQueue
 from typing import TextIO
 
 from pronghorn._core.journal import write_lines
+from pronghorn.loggers import server_log
 
 __all__ = ["STOP_LIMIT", "Target", "Writer"]
 
-logger = logging.getLogger("pronghorn.error")
 
 INTERVAL = 0.05  # seconds from the first line of a batch until it is written
 STOP_LIMIT = 1.0  # seconds for what is left when the server stops
@@ -215,14 +214,14 @@ class Writer:
         if code and not self._failing:
             self._failing = True
             why = f"{self.target.name}: {os.strerror(code).lower()}"
-            logger.error("Cannot write the access log to %s. Lines are dropped until it works.", why)
+            server_log().error("Cannot write the access log to %s. Lines are dropped until it works.", why)
 
     def _reopen(self) -> None:
         try:
             self.target.reopen()
         except OSError as error:
             why = os.strerror(error.errno or errno.EIO).lower()
-            logger.error("Cannot open %s again, the access log stays where it is: %s", self.target.name, why)
+            server_log().error("Cannot open %s again, the access log stays where it is: %s", self.target.name, why)
 
     def _tell(self, at_last: bool = False) -> None:
         """Log how many lines were dropped, when writing works again: at most once a second."""
@@ -230,5 +229,5 @@ class Writer:
         if dropped == self._told or not (at_last or (not self._failing and now - self._told_at >= TELL_INTERVAL)):
             return
         with contextlib.suppress(Exception):  # the end of the thread would be the end of the access log
-            logger.error("%d line(s) of the access log were dropped", dropped - self._told)
+            server_log().error("%d line(s) of the access log were dropped", dropped - self._told)
         self._told, self._told_at = dropped, now

@@ -169,8 +169,6 @@ def test_group(site: Server, client: type[Client]) -> None:
     site.until(lambda: EVENTS[12:] == [1000] * 10, "all have left")
 
 
-# send() is compiled, so that asgiref does not take it for a coroutine function; it works all the same.
-@pytest.mark.filterwarnings("ignore:async_to_sync was passed a non-async-marked callable")
 def test_synchronous_consumer(site: Server, client: type[Client]) -> None:
     with client(uri(site, "/sync/"), subprotocols=["a", "b"]) as one, client(uri(site, "/sync/")) as two:
         assert (one.subprotocol, two.subprotocol) == ("a", None)

@@ -37,7 +37,9 @@ def test_every_promised_option_is_in_the_help(capsys: pytest.CaptureFixture[str]
 def test_every_setting_is_an_option(capsys: pytest.CaptureFixture[str]) -> None:
     words = set(outcome(capsys, "--help")[1].split())
     for setting in table():
-        if setting.metadata["form"].option != "-":
+        if setting.metadata["form"].option == "-":
+            assert "--" + setting.name.replace("_", "-") not in words
+        else:
             assert set(option(setting).opts) <= words
 
 

@@ -14,7 +14,8 @@ import pytest
 
 import pronghorn
 from pronghorn import Config, Server, StartupError
-from pronghorn.server import HANDLED_SIGNALS, run_until_stopped
+from pronghorn.running import run_until_stopped
+from pronghorn.server import HANDLED_SIGNALS
 
 Startup = Callable[..., Coroutine[Any, Any, None]]
 
@@ -279,6 +280,12 @@ def test_a_signal_before_that_keeps_the_application_from_being_imported() -> Non
     server = Server(config("nowhere:app", loop=loop))
     server.run()
     assert (server.should_exit, server.started, server.failure) == (True, False, None)
+
+
+def test_handle_exit_called_before_the_start_asks_for_the_exit() -> None:
+    server = Server(config())
+    server.handle_exit(signal.SIGTERM, None)
+    assert server.should_exit
 
 
 def test_requests_start_from_the_context_of_the_lifespan(run: Any) -> None:

@@ -29,15 +29,15 @@ cdef class Connections:
     """See docs/architecture.md, "The door between the two layers".
 
     config: an object with the attributes of pronghorn.Config. state: copied into each scope. access: called with
-    (client, method, path, http_version, status) for each request, or a Journal, or None. error: logging.Logger. on_limit: called
-    when limit_max_requests responses are complete. context: contextvars.Context that requests start from a copy of.
+    (client, method, path, http_version, status) for each request, or a Journal, or None. error: logging.Logger. on_limit:
+    called once `limit` responses are complete. context: contextvars.Context that requests start from a copy of.
     """
 
-    def __init__(self, loop, app, config, *, state, access=None, error=None, on_limit=None, context=None):
+    def __init__(self, loop, app, config, *, state, access=None, error=None, on_limit=None, limit=None, context=None):
         self.loop = loop
         self.application = Application(
             app, Drive(loop, config.task, context), state=state, root_path=config.root_path, access=access,
-            error=error, on_limit=on_limit, limit=config.limit_max_requests or 0,
+            error=error, on_limit=on_limit, limit=limit or 0, version=config.asgi_version,
         )
         self.service = Service(self.application, config, TICK)
         self.out = Output()
@@ -90,6 +90,19 @@ cdef class Connections:
     def task_mode(self) -> str:
         """How applications are run: lazy, eager or task."""
         return self.application.drive.mode_name
+
+    def __iter__(self):
+        """The open connections."""
+        cdef list found = []
+        cdef Connection connection = self.first
+        while connection is not None:
+            found.append(connection)
+            connection = connection.next
+        return iter(found)
+
+    def tasks(self) -> set:
+        """The tasks of the calls that have not ended."""
+        return self.application.tasks()
 
     def drain(self):
         """No further requests: idle connections close now, the others after their response."""

@@ -62,6 +62,7 @@ cdef class Application:
     cdef list pool                      # exchanges to use again
     cdef bint cancelling                # the server cancels what still runs
     cdef str root_path
+    cdef str version            # of ASGI, as the scope says it
 
     cpdef dict template(self, object server, str scheme)
     cdef Exchange begin(self, Responder wire, dict template, object client, object method, object path, object raw_path,
@@ -102,6 +103,7 @@ cdef class Conversation(Call):
     cdef void wake(self, bint now) noexcept
 
     cdef object message(self)
+    cdef object sent(self, object message)
     cdef Wait wait(self)
     cdef int process(self, dict message, object kind) except -1
     cdef int start_response(self, dict message) except -1

@@ -73,12 +73,13 @@ cdef class Responder(Wire):
 cdef class Application:
 
     def __init__(self, app, Drive drive, *, state, str root_path="", access=None, error=None, on_limit=None,
-                 size_t limit=0):
+                 size_t limit=0, str version="3.0"):
         self.app = app
         self.drive = drive
         self.state = dict(state)
         self.root_path = root_path
         self.journal = access if access is None or isinstance(access, Journal) else Records(access)
+        self.version = version
         self.error = error
         self.on_limit = on_limit
         self.limit = limit
@@ -89,7 +90,7 @@ cdef class Application:
         costs a quarter of what building it does."""
         cdef dict scope = {}        # filled one by one: a literal of this size gets a third more memory for each key
         scope["type"] = "http"
-        scope["asgi"] = {"version": "3.0", "spec_version": "2.5"}
+        scope["asgi"] = {"version": self.version, "spec_version": "2.5"}
         scope["http_version"] = "1.1"
         scope["server"] = server
         scope["client"] = None
@@ -161,6 +162,14 @@ cdef class Application:
         while exchange is not None:
             found.append(exchange)
             exchange = exchange.next
+        return found
+
+    def tasks(self) -> set:
+        """The tasks of the calls that have not ended: those that have waited, and the one that is running now."""
+        found = {self.drive.running}
+        for exchange in self.waiting():
+            found.add((<Conversation> exchange).task)
+        found.discard(None)
         return found
 
     def disconnect(self):
@@ -329,6 +338,9 @@ cdef class Conversation(Call):
 
     def send(self, message):
         """The ASGI send callable. What it does, it does when it is called; errors are raised where it is awaited."""
+        return self.sent(message)
+
+    cdef object sent(self, object message):
         cdef PyObject* kind
         try:
             if type(message) is not dict:

@@ -9,6 +9,7 @@ from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_KIND
 
+from .bound cimport Bound, bind
 from .exchange cimport AWAITED, CLIENT_GONE, COMPLETE, LOST, STARTED
 from .frames cimport ABNORMAL, INTERNAL_ERROR, NORMAL, SERVICE_RESTART, legal_close
 from .journal cimport client_text, target_text
@@ -18,6 +19,8 @@ from .exchange import is_disconnect
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
+    size_t PY_VECTORCALL_ARGUMENTS_OFFSET
+    void Py_INCREF(object o)
 
 cdef enum:
     QUEUED = 1048576            # bytes in the queue, then reading stops
@@ -60,6 +63,7 @@ cdef Session open_session(Application application, Acceptor wire, dict template,
     PyDict_SetItem(scope, "subprotocols", subprotocols)
     scope["extensions"]["websocket.http.response"] = {}
     session.scope = scope
+    session.send_call = bind(call_send, session)
     session.wire = wire
     session.response = AWAITED
     session.length = -1
@@ -68,6 +72,14 @@ cdef Session open_session(Application application, Acceptor wire, dict template,
         session.line = application.journal.begin(client, "GET", raw_path, query, "1.1", headers)
     application.active += 1
     return session
+
+
+cdef PyObject* call_send(PyObject* bound, PyObject** arguments, size_t count, PyObject* names) except NULL:
+    if count & ~PY_VECTORCALL_ARGUMENTS_OFFSET != 1 or names is not NULL:
+        raise TypeError("send() takes one argument, the message")
+    answer = (<Session> (<Bound> bound).owner).sent(<object> arguments[0])
+    Py_INCREF(answer)
+    return <PyObject*> answer
 
 
 cdef size_t memory_of(object item) noexcept:

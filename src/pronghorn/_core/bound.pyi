@@ -1,0 +1,6 @@
+from typing import Any
+
+class Bound:
+    def __call__(self, argument: Any) -> Any: ...
+
+def marks() -> tuple[object, object]: ...

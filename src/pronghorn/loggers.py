@@ -1,0 +1,35 @@
+"""The server's loggers, by what they are for; their common name stands here and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+
+__all__ = ["access_log", "name", "rename", "root", "server_log"]
+
+_root = "pronghorn"
+
+
+def root() -> str:
+    """The name that all of them begin with; that of the program, as the log shows it."""
+    return _root
+
+
+def rename(root: str) -> None:
+    """Give all of them another name; the drop-in for uvicorn does, before the first server is made."""
+    global _root
+    _root = root
+
+
+def name(part: str) -> str:
+    """The full name of one of them: error, access or asgi."""
+    return f"{_root}.{part}"
+
+
+def server_log() -> logging.Logger:
+    """What the server says, on standard error."""
+    return logging.getLogger(name("error"))
+
+
+def access_log() -> logging.Logger:
+    """One line for each response, on standard output."""
+    return logging.getLogger(name("access"))
