@@ -3,7 +3,8 @@
 from pronghorn.cli import main
 from pronghorn.config import Config
 from pronghorn.errors import ClientDisconnected, ConfigError, MessageError, StartupError
-from pronghorn.server import Server, run
+from pronghorn.running import run
+from pronghorn.server import Server
 
 __version__ = "0.1.0"
 

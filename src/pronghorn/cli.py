@@ -18,7 +18,8 @@ from pronghorn import sources, toml
 from pronghorn.config import Config
 from pronghorn.errors import ConfigError
 from pronghorn.forms import Flag, Folder, Form
-from pronghorn.server import STARTUP_FAILURE, Server, run_until_stopped
+from pronghorn.running import STARTUP_FAILURE, run_until_stopped
+from pronghorn.server import Server
 from pronghorn.settings import PLACE, SUBJECTS, default_text, table
 
 __all__ = ["main"]
@@ -207,7 +208,7 @@ def origin(name: str, given: dict[str, sources.Given], setting: Field[Any] | Non
         return "default"
     variable = setting.metadata["variable"]
     if variable:
-        return variable if os.environ.get(variable) else "default"
+        return variable if os.environ.get(variable) or value != setting.metadata["otherwise"] else "default"
     return "follows from others"
 
 

@@ -19,16 +19,15 @@ from pronghorn._core.edge import Connections
 from pronghorn._core.sockets import Sockets, usable
 from pronghorn.accesslog import AccessLog, open_access_log
 from pronghorn.config import Config
-from pronghorn.errors import ConfigError, StartupError
+from pronghorn.errors import StartupError
 from pronghorn.lifespan import Lifespan
 from pronghorn.listeners import Accepting, Listener
 from pronghorn.tls import Renewal
 
-__all__ = ["HANDLED_SIGNALS", "STARTUP_FAILURE", "Server", "run", "run_until_stopped"]
+__all__ = ["HANDLED_SIGNALS", "Server"]
 
 logger = logging.getLogger("pronghorn.error")
 
-STARTUP_FAILURE = 3  # a supervisor does not try again after it
 HANDLED_SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if sys.platform == "win32":
     HANDLED_SIGNALS.append(signal.SIGBREAK)
@@ -290,25 +289,3 @@ class Server:
     def _on_limit(self) -> None:
         logger.warning("Maximum request limit of %s exceeded. Terminating process.", self.config.limit_max_requests)
         self.should_exit = True
-
-
-def run(app: Any, *, app_dir: str | None = None, **settings: Any) -> None:
-    """Serve an application, given as it is or as ``module:attribute``, until the process is told to stop.
-
-    Takes every setting of `Config` by name. Exits with status 3 when the server could not start.
-    """
-    if app_dir is not None:
-        sys.path.insert(0, app_dir)
-    run_until_stopped(Server(Config(app, **settings)))
-
-
-def run_until_stopped(server: Server) -> None:
-    """Run a server until a Ctrl-C at the latest; a start-up that failed exits with status 3. A supervisor goes here."""
-    if server.config.reload:
-        raise ConfigError("reload: this version does not watch files")
-    if (server.config.workers or 1) > 1:
-        raise ConfigError(f"workers: this version serves from one process, got {server.config.workers}")
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run()
-    if server.failure is not None:
-        sys.exit(STARTUP_FAILURE)

@@ -14,7 +14,8 @@ import pytest
 
 import pronghorn
 from pronghorn import Config, Server, StartupError
-from pronghorn.server import HANDLED_SIGNALS, run_until_stopped
+from pronghorn.running import run_until_stopped
+from pronghorn.server import HANDLED_SIGNALS
 
 Startup = Callable[..., Coroutine[Any, Any, None]]
 
