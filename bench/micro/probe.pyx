@@ -7,7 +7,7 @@ Every function does its work `times` times. It is compiled by conftest.py agains
 from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport free
 
-from pronghorn._core.body cimport DATA, END, BodyLimits, Decoded, Decoder, decode, expect_chunks, expect_length
+from pronghorn._core.body cimport DATA, END, BodyLimits, Decoded, Decoder, decode, expect_body
 from pronghorn._core.drive cimport Call, Drive
 from pronghorn._core.exchange cimport Application, Exchange
 from pronghorn._core.head cimport COMPLETE, Head, HeadLimits, method_name, new_head, reset_head, run_head
@@ -91,10 +91,7 @@ def body_decode(bytes content, bint chunked, int times):
     cdef Decoded decoded
     limits.body, limits.extension, limits.extensions, limits.trailer_fields, limits.trailer_size = 0, 0, 0, 0, 0
     for _ in range(times):
-        if chunked:
-            expect_chunks(&decoder)
-        else:
-            expect_length(&decoder, len(content))
+        expect_body(&decoder, chunked, 0 if chunked else len(content))
         at = content
         while True:
             decoded = decode(&decoder, &limits, &at, end, &data, &length)

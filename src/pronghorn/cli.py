@@ -208,7 +208,7 @@ def origin(name: str, given: dict[str, sources.Given], setting: Field[Any] | Non
         return "default"
     variable = setting.metadata["variable"]
     if variable:
-        return variable if os.environ.get(variable) else "default"
+        return variable if os.environ.get(variable) or value != setting.metadata["otherwise"] else "default"
     return "follows from others"
 
 

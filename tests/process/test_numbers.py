@@ -15,7 +15,7 @@ from pronghorn.settings import table
 if TYPE_CHECKING:
     from process.conftest import Workplace
 
-NUMBERS = [setting for setting in table() if isinstance(setting.metadata["form"], Number)]
+NUMBERS = [one for one in table() if isinstance(one.metadata["form"], Number) and one.metadata["form"].option != "-"]
 NAMES = [setting.name for setting in NUMBERS]
 TEXTS = ["99999999999999999999", "-1", "-99999999999999999999", "nan", "inf", "-inf", "1e300", "", " ", "x", "0x10", "9" * 5000, "1.5.2"]
 

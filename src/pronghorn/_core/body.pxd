@@ -62,7 +62,6 @@ cdef struct Decoder:
     char[LONGEST_FORBIDDEN] name
 
 
-cdef void expect_length(Decoder* decoder, uint64_t length) noexcept nogil
-cdef void expect_chunks(Decoder* decoder) noexcept nogil
+cdef void expect_body(Decoder* decoder, bint chunked, uint64_t length) noexcept nogil
 cdef Decoded decode(Decoder* decoder, const BodyLimits* limits, const char** at, const char* end,
                     const char** data, size_t* length) noexcept nogil

@@ -5,15 +5,11 @@ from libc.string cimport memcmp, memset
 from .octets cimport TOKEN, hex_value, is_text, lower
 
 
-cdef void expect_length(Decoder* decoder, uint64_t length) noexcept nogil:
+cdef void expect_body(Decoder* decoder, bint chunked, uint64_t length) noexcept nogil:
+    """Begin with a body in chunks, or of this length."""
     memset(decoder, 0, sizeof(Decoder))
-    decoder.state = LENGTH if length else ENDED
+    decoder.state = SIZE if chunked else LENGTH if length else ENDED
     decoder.remaining = length
-
-
-cdef void expect_chunks(Decoder* decoder) noexcept nogil:
-    memset(decoder, 0, sizeof(Decoder))
-    decoder.state = SIZE
 
 
 cdef inline bint forbidden(const char* name, uint8_t length) noexcept nogil:
@@ -206,10 +202,7 @@ def decode_pieces(list pieces, length=None, limit=0, extension=0, extensions=0, 
     cdef size_t size = 0
     limits.body, limits.extension, limits.extensions = limit, extension, extensions
     limits.trailer_fields, limits.trailer_size = trailer_fields, trailer_size
-    if length is None:
-        expect_chunks(&decoder)
-    else:
-        expect_length(&decoder, length)
+    expect_body(&decoder, length is None, length or 0)
     body = bytearray()
     rest = b""
     for piece in pieces:

@@ -8,7 +8,7 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 from .ahead cimport ReadAhead, make_room, new_ahead
-from .body cimport BROKEN, DATA, END, decode, expect_chunks, expect_length
+from .body cimport BROKEN, DATA, END, decode, expect_body
 from .exchange cimport ARRIVED, CLIENT_GONE, Exchange
 from .handshake cimport open_handshake, write_switch
 from .head cimport NOTHING, PARTIAL, REFUSED, TARGET, Parsed, copy_head, method_name, only_line_ends, reset_head, run_head
@@ -282,10 +282,7 @@ cdef class Http1(Acceptor):
             self.body_since = self.body_heard = service.now
             self.body_before = 0
             self.watched = False
-            if request.chunked:
-                expect_chunks(&self.decoder)
-            else:
-                expect_length(&self.decoder, request.length)
+            expect_body(&self.decoder, request.chunked, request.length)
         else:
             self.reading = HELD
             (<Exchange> self.exchange).request = ARRIVED
