@@ -1,4 +1,4 @@
-"""Logging as settings: the forms of a level and of a configuration."""
+"""Logging as settings: the forms of a level, of a configuration, and of a line."""
 
 from __future__ import annotations
 

@@ -27,6 +27,9 @@ KINDS: dict[str, tuple[Any, tuple[str, Any], tuple[str, Any], tuple[list[str], A
     "reload_includes": ([], ('["*.a"]', ["*.a"]), ("*.b *.c", ["*.b", "*.c"]), (["--reload-include", "*.d"], ["*.d"])),
     "reload_dirs": ([], ('["a"]', ["a"]), ("a:b c", ["a", "b c"]), (["--reload-dir", "a", "--reload-dir", "b c"], ["a", "b c"])),
     "bind": ([], ('[":1"]', [":1"]), (":2 unix:s", [":2", "unix:s"]), (["--bind", "[::1]:3"], ["[::1]:3"])),
+    "forwarded_headers": (["for", "proto"], ('["host"]', ["host"]), ("for,port", ["for", "port"]), (["--forwarded-headers", "prefix"], ["prefix"])),
+    "ssl_sni": ([], ('["a=b"]', ["a=b"]), ("c=d,e f=g", ["c=d,e", "f=g"]), (["--ssl-sni", "h=i j"], ["h=i j"])),
+    "proxy_protocol_allow_ips": ("127.0.0.1,::1", ('["unix"]', ["unix"]), ("*", "*"), (["--proxy-protocol-allow-ips", ""], "")),
     "uds_mode": (None, ('"600"', "600"), ("660", "660"), (["--uds-mode", "0o640"], "640")),
     "app": (None, ('"f:app"', "f:app"), ("e:app", "e:app"), (["c:app"], "c:app")),
     "app_dir": (".", ('"a"', "a"), ("b c", "b c"), (["--app-dir", "."], ".")),
@@ -81,7 +84,7 @@ def test_uvicorns_variable_counts_when_ours_is_not_set(place: Workplace) -> None
 def test_what_is_printed_can_be_read_back(place: Workplace) -> None:
     (place.path / "log.json").write_text(LOG)
     args = ["hello:app", "--bind", "127.0.0.1:0", "--bind", "unix:a b.sock", "--header", 'X-A: "\\\u00e9', "--root-path", "/\x7f\t",
-            "--log-config", "log.json", "--uds-mode", "600", "--limit-request-body", "9223372036854775807"]  # fmt: skip
+            "--log-config", "log.json", "--uds-mode", "600", "--proxy-protocol-allow-ips", "10.0.0.0/8, unix", "--ssl-reload-interval", "2", "--limit-request-body", "9223372036854775807"]  # fmt: skip
     command = place.pronghorn(*args, "--print-config")
     first = printed(command)
     assert first["headers"] == ['X-A:"\\\u00e9'] and first["root_path"] == "/\x7f\t"

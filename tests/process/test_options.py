@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import ssl
 import tomllib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from process.command import Client, Command
+import trustme
+from process.command import PATIENCE, Client, Command
 
 from pronghorn.settings import table
 
@@ -113,7 +116,7 @@ def test_is_taken(option: str, value: str | None, name: str, _default: Any, expe
 
 
 def test_defaults_are_those_of_uvicorn_but_for_a_few(place: Workplace) -> None:
-    command = place.pronghorn("hello:app", "--print-config", env={"WEB_CONCURRENCY": "", "FORWARDED_ALLOW_IPS": ""})
+    command = place.pronghorn("hello:app", "--print-config", env={"WEB_CONCURRENCY": ""})
     found = settings_of(command)
     for option, _, name, default, _ in OPTIONS:
         if missing(name):
@@ -291,18 +294,78 @@ def test_env_file(place: Workplace) -> None:
     """Before the application is imported; what is set stays; and what the server itself takes from the environment."""
     pytest.importorskip("dotenv", reason="python-dotenv is not installed")
     place.write("reads", "import os\nprint(os.environ['ONE'], os.environ['TWO'])\nfrom hello import app\n")
-    (place.path / ".env").write_text("# a comment\nONE=from the file\nexport TWO='from the file'\nWEB_CONCURRENCY=7\n")
+    (place.path / ".env").write_text("# a comment\nONE=from the file\nexport TWO='from the file'\n"
+                                     "WEB_CONCURRENCY=7\nFORWARDED_ALLOW_IPS=10.0.0.0/8\nPRONGHORN_BACKLOG=9\n")  # fmt: skip
     environment = {"TWO": "set before"}
-    if "WEB_CONCURRENCY" in os.environ:
-        pytest.skip("WEB_CONCURRENCY is set here")
+    if {"WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"} & set(os.environ):
+        pytest.skip("WEB_CONCURRENCY or FORWARDED_ALLOW_IPS is set here")
     command = place.pronghorn("reads:app", "--env-file", ".env", "--workers", "1", env=environment)
     assert command.port
     assert command.stop() == 0
     assert command.out == ["from the file set before"]
     command.clean()
     printed = place.pronghorn("reads:app", "--env-file", ".env", "--print-config")
-    assert settings_of(printed)["workers"] == 7
-    assert "workers = 7  # WEB_CONCURRENCY" in printed.out
+    found = settings_of(printed)
+    assert (found["workers"], found["forwarded_allow_ips"], found["backlog"]) == (7, "10.0.0.0/8", 2048)
+    assert {"workers = 7  # WEB_CONCURRENCY", 'forwarded_allow_ips = "10.0.0.0/8"  # FORWARDED_ALLOW_IPS'} < set(printed.out)
+
+
+def test_forwarded_allow_ips(place: Workplace) -> None:
+    """An empty variable is somebody's decision to believe nobody."""
+    for value, shown in (("", '""'), ("*", '"*"'), ("unix, 10.1.1.1", '"unix, 10.1.1.1"')):
+        command = place.pronghorn("hello:app", "--print-config", env={"FORWARDED_ALLOW_IPS": value})
+        assert settings_of(command)["forwarded_allow_ips"] == value
+        assert f"forwarded_allow_ips = {shown}  # FORWARDED_ALLOW_IPS" in command.out
+    command = place.pronghorn("hello:app", "--check", env={"FORWARDED_ALLOW_IPS": "10.0.0.1/8"})
+    assert command.exit() == 2
+    [line] = command.lines
+    assert line.startswith("pronghorn: error: forwarded_allow_ips: expected addresses")
+
+
+def test_tls(place: Workplace) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(place.path / "both.pem")
+    certificate.private_key_pem.write_to_path(place.path / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(place.path / "cert.pem")
+    authority.cert_pem.write_to_path(place.path / "ca.pem")
+    for args in (
+        ["--ssl-certfile", "both.pem"],
+        ["--ssl-certfile", "cert.pem", "--ssl-keyfile", "key.pem", "--ssl-version", "17", "--ssl-ciphers", "ECDHE+AESGCM"],
+        ["--ssl-certfile", "both.pem", "--ssl-cert-reqs", "2", "--ssl-ca-certs", "ca.pem"],
+    ):
+        command = place.pronghorn("hello:app", *args)
+        line = command.wait_for("running on https://")
+        port = int(re.findall(r"https://127.0.0.1:(\d+)", line)[0])
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+        if "--ssl-cert-reqs" in args:
+            authority.issue_cert("client@localhost").configure_cert(context)
+        plain = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        with plain, context.wrap_socket(plain, server_hostname="localhost") as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            data = b""
+            while part := client.recv(4096):
+                data += part
+        assert data.endswith(b"hello")
+        assert command.stop() == 0
+        command.clean()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--ssl-certfile", "nowhere.pem"], "ssl_certfile: "),
+        (["--ssl-certfile", "hello.py"], "ssl_certfile: "),
+        (["--ssl-keyfile", "nowhere.pem"], "ssl_certfile: expected the path of a certificate"),
+        (["--ssl-sni", "a.example=nowhere.pem"], "ssl_"),
+    ],
+)
+def test_check_reads_the_files_of_tls(args: list[str], words: str, place: Workplace) -> None:
+    command = place.pronghorn("hello:app", "--check", *args)
+    assert command.exit() == 3
+    [line] = command.lines
+    assert line.startswith(f"ERROR:    Error loading TLS certificates. {words}")
 
 
 @pytest.mark.parametrize(("content", "words"), [
