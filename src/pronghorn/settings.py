@@ -14,17 +14,7 @@ from typing import Any
 
 from pronghorn.addresses import DEFAULT_PORT, Bind, Mode, Owner
 from pronghorn.errors import ConfigError
-from pronghorn.forms import (
-    Choice,
-    Flag,
-    Folder,
-    Function,
-    Number,
-    Text,
-    Texts,
-    Truth,
-    Words,
-)
+from pronghorn.forms import Choice, Flag, Folder, Function, Number, Text, Texts, Truth, Words
 from pronghorn.headers import Headers
 from pronghorn.logs import LOGGING_CONFIG
 from pronghorn.logsettings import Level, LineFormat, LogConfig
