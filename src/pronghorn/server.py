@@ -287,11 +287,10 @@ class Server(Exits):
         sockets = Sockets(self.connections) if usable(loop) else None
         for listener in self._listeners:
             try:
-                self.servers.append(
-                    await listener.serve(self.connections, sockets, self.config.backlog, self.config.certificates)
-                )
+                server = await listener.serve(self.connections, sockets, self.config.backlog, self.config.certificates)
             except OSError as error:
                 raise StartupError(f"cannot listen on {listener.name}: {listeners.reason(error)}") from None
+            self.servers.append(server)
 
     def _on_limit(self) -> None:
         server_log().warning("Maximum request limit of %s exceeded. Terminating process.", self.limit_max_requests)
