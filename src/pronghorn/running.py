@@ -8,6 +8,7 @@ from typing import Any
 
 from pronghorn.config import Config
 from pronghorn.errors import ConfigError
+from pronghorn.loggers import server_log
 from pronghorn.server import Server
 
 __all__ = ["STARTUP_FAILURE", "run", "run_until_stopped"]
@@ -27,10 +28,14 @@ def run(app: Any, *, app_dir: str | None = None, **settings: Any) -> None:
 
 def run_until_stopped(server: Server) -> None:
     """Run a server until a Ctrl-C at the latest; a start-up that failed exits with status 3. A supervisor goes here."""
-    if server.config.reload:
+    config = server.config
+    if (config.reload or (config.workers or 1) > 1) and not isinstance(config.app, str):
+        server_log().warning("reload and workers need the application by name, as in 'main:app'.")
+        sys.exit(STARTUP_FAILURE)
+    if config.reload:
         raise ConfigError("reload: this version does not watch files")
-    if (server.config.workers or 1) > 1:
-        raise ConfigError(f"workers: this version serves from one process, got {server.config.workers}")
+    if (config.workers or 1) > 1:
+        raise ConfigError(f"workers: this version serves from one process, got {config.workers}")
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     if server.failure is not None:

@@ -111,6 +111,8 @@ class Server(Exits):
         self._loop = asyncio.get_running_loop()
         with self._failing():
             self._load()
+            if self._should_exit:
+                return
             self._listeners = listeners.adopt(sockets) if sockets else listeners.bind(self.config)
             server_log().info("Started server process [%d]", os.getpid())
             self._announced = True

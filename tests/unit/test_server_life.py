@@ -3,16 +3,19 @@
 import asyncio
 import contextlib
 import contextvars
+import logging
 import pickle
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import pronghorn
 from pronghorn import Config, Server
 from pronghorn.running import run_until_stopped
 
@@ -445,3 +448,32 @@ def test_what_the_configuration_is_asked() -> None:
     assert made.interface == "auto"
     made.load()
     assert made.interface == "asgi3"
+
+
+@pytest.mark.parametrize("setting", [{"reload": True}, {"workers": 2}], ids=str)
+def test_reload_and_workers_need_the_application_by_name(
+    setting: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("pronghorn").propagate = True
+    caplog.set_level(logging.WARNING, "pronghorn.error")
+    with pytest.raises(SystemExit) as exit:
+        pronghorn.run(hello, log_config=None, port=0, **setting)
+    assert exit.value.code == 3
+    assert caplog.messages[-1:] == ["reload and workers need the application by name, as in 'main:app'."]
+
+
+def test_a_start_up_by_hand_whose_loading_is_interrupted_binds_nothing(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "interrupting.py").write_text("import signal\nsignal.raise_signal(signal.SIGTERM)\napp = print\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    async def main() -> None:
+        server = Server(config("interrupting:app"))
+        server._raise_signals_again = False
+        with server.capture_signals():
+            await server.startup()
+        assert (server.started, server.should_exit, server.port) == (False, True, None)
+        await server.shutdown()
+
+    run(main())
