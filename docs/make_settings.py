@@ -34,6 +34,7 @@ Every option of uvicorn 0.54 is there, with its name and type; these have anothe
 DIFFERENT = {
     "timeout_keep_alive": ("5", "longer than the 60 s of common load balancers, which else send into a closing one"),
     "timeout_graceful_shutdown": ("wait for ever", "a stop that can hang is not a stop"),
+    "timeout_worker_healthcheck": ("5", "a worker that is busy for some seconds is not dead"),
 }
 
 

@@ -40,9 +40,10 @@ LOGGERS = ("pronghorn.error", "pronghorn.access", "pronghorn", "asyncio", "")
 
 
 def modes(*tasks: str) -> list[tuple[str, str]]:
-    """(loop, task) pairs: both loops, with each of the task modes this interpreter has; the other kinds with one."""
+    """(loop, task) pairs: both loops, with each of the task modes this interpreter has; uvloop's transports with one.
+    TLS makes no difference to tasks, and clients that are not ours would have to be told of it."""
     pairs = [(loop, task) for loop in ("uvloop", "asyncio") for task in tasks if task != "eager" or EAGER]
-    return [pair for pair in (*pairs, ("transports", tasks[0]), ("tls", tasks[0])) if pair[0] in LOOPS]
+    return [pair for pair in (*pairs, ("transports", tasks[0])) if pair[0] in LOOPS]
 
 
 def new_loop(name: str) -> asyncio.AbstractEventLoop:

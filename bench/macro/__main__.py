@@ -92,7 +92,7 @@ class Bench:
         environment = {"PYTHONPATH": server.path} if server.path else {}
         command = self.command(server, app, port, sessions, many)
         quiet = server.quiet != server.logged
-        return Process(command, port, self.options.server_core, HERE / SERVED, log, environment, quiet)
+        return Process(command, port, self.options.server_core, HERE / SERVED, log, environment, quiet, server.secure)
 
     def run(self) -> None:
         wanted = self.options.works.split(",")
@@ -100,7 +100,7 @@ class Bench:
         with tempfile.TemporaryDirectory() as self.logs:
             for work in WORKS:
                 if work.name in wanted:
-                    self.rounds(work.name, partial(self.visit, work), work.floors, logged=work.logged)
+                    self.rounds(work.name, partial(self.visit, work), work.floors, work=work)
             if START in wanted:
                 self.rounds(START, self.visit_start, floors=True)
             if IDLE in wanted:
@@ -114,11 +114,13 @@ class Bench:
                     visit = partial(self.visit_idle_sessions, name == WS_IDLE_DEFLATE)
                     self.rounds(name, visit, floors=False, sessions=True)
 
-    def rounds(self, name: str, visit: Visit, floors: bool, sessions: bool = False, logged: bool = False) -> None:
+    def rounds(self, name: str, visit: Visit, floors: bool, sessions: bool = False, work: Work = HELLO) -> None:
         results: dict[str, list[report.Sample]] = {}
         able = [server for server in self.servers if (server.websocket if sessions else server.http) is not None]
-        if logged:
+        if work.logged:
             able = with_logs(able)
+        if work.secure:
+            able = over_tls(able)
         present = [server for server in able if floors or not server.floor]
         for number in range(self.options.rounds):
             turn = number % len(present) if present else 0
@@ -193,6 +195,8 @@ class Bench:
         named = [(server, server.name) for server in self.servers]
         if any(work.logged and work.name in self.results for work in WORKS):
             named += [(server, f"{server.name}, access log") for server in with_logs(self.servers)]
+        if any(work.secure and work.name in self.results for work in WORKS):
+            named += [(server, f"{server.name}, TLS") for server in over_tls(self.servers)]
         for server, name in named:
             for sessions, added in enumerate((server.http, server.websocket)):
                 if added is not None:
@@ -207,6 +211,15 @@ class Bench:
 def with_logs(servers: list[Server]) -> list[Server]:
     """Those that have an access log, with it."""
     return [replace(server, quiet=server.logged) for server in servers if server.logged is not None]
+
+
+def over_tls(servers: list[Server]) -> list[Server]:
+    """Those that speak TLS, doing so."""
+    return [
+        replace(server, command=f"{server.command} {server.tls}", secure=True)
+        for server in servers
+        if server.tls is not None
+    ]
 
 
 def machine() -> dict[str, str]:

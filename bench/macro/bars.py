@@ -32,6 +32,8 @@ BARS = [
     Bar("json", "uvicorn", 0.56),
     Bar("hello-log", "uvicorn", 0.20),
     Bar("hello-log", "granian", 0.30),
+    Bar("hello-tls", "uvicorn", 0.60),
+    Bar("hello-tls", "granian", 0.75),
     Bar("idle", "", 2200, "bytes"),
     Bar("start", "uvicorn", 1.0, "seconds"),
     Bar("ws-echo", "socketify", 0.75),

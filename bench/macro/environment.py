@@ -40,6 +40,11 @@ class Environment:
         for source in (HERE / "served" / "epoll_floor.c", HERE / "served" / "ws_floor.c", HERE / "ws_load.c"):
             _run([os.environ.get("CC", "cc"), "-O2", "-o", str(self.folder / source.stem), str(source)])
 
+        if not (self.folder / "certificate.pem").exists():
+            command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost"
+            places = ["-keyout", str(self.folder / "key.pem"), "-out", str(self.folder / "certificate.pem")]
+            _run([*command.split(), "-days", "3650", *places])
+
     def _install_peers(self) -> None:
         wanted = [line for line in REQUIREMENTS.read_text().split("\n") if line and not line.startswith("#")]
         if not self._pip("install", *wanted):

@@ -4,6 +4,7 @@ import http.client
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -40,8 +41,10 @@ class Process:
         log: Path,
         environment: Mapping[str, str],
         quiet: bool = True,
+        secure: bool = False,
     ) -> None:
         self.port = port
+        self._secure = secure
         self._log = log
         started = time.perf_counter()
         with log.open("wb") as output:
@@ -85,7 +88,13 @@ class Process:
 
     def ask(self, method: str, body: bytes | None) -> tuple[int, bytes]:
         """One request on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        if self._secure:
+            context = ssl._create_unverified_context()
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                "127.0.0.1", self.port, timeout=5, context=context
+            )
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request(method, "/", body)
             response = connection.getresponse()

@@ -13,6 +13,8 @@ class Server:
     command: str  # {bin} {python} {app} {port} {build} are filled in
     quiet: str = ""  # added for works without an access log
     logged: str | None = None  # added for those with one; None: it has none
+    tls: str | None = None  # added for works over TLS; None: it has none
+    secure: bool = False  # this one is asked over TLS
     http: str | None = ""  # added for requests; None: it takes none
     websocket: str | None = None  # added for sessions; None: it takes none
     idle_options: str = ""  # added when a thousand connections or more are held
@@ -21,6 +23,7 @@ class Server:
 
 
 QUIET = "--no-access-log --log-level warning"
+TLS = "--ssl-certfile {build}/certificate.pem --ssl-keyfile {build}/key.pem"
 
 SERVERS = [
     Server(
@@ -29,6 +32,7 @@ SERVERS = [
         "{bin}/pronghorn {app} --host 127.0.0.1 --port {port}",
         quiet=QUIET,
         logged="",
+        tls=TLS,
         websocket="",
     ),
     Server(
@@ -37,6 +41,7 @@ SERVERS = [
         "{bin}/uvicorn {app} --host 127.0.0.1 --port {port} --loop uvloop --http httptools",
         quiet=QUIET,
         logged="",
+        tls=TLS,
         http="--ws none",
         websocket="--ws websockets-sansio",
         idle_options="--timeout-keep-alive 75",
@@ -47,6 +52,7 @@ SERVERS = [
         "{bin}/granian {app} --host 127.0.0.1 --port {port} --interface asgi --http 1 --loop uvloop",
         quiet=QUIET,
         logged="--access-log",
+        tls="--ssl-certificate {build}/certificate.pem --ssl-keyfile {build}/key.pem",
         http="--no-ws",
         websocket="--ws",
         idle_options="--backpressure 20000",
@@ -65,6 +71,7 @@ SERVERS = [
         "{bin}/gunicorn {app} --bind 127.0.0.1:{port} --workers 1 --worker-class asgi --asgi-loop uvloop",
         quiet="--log-level warning",
         logged="--access-logfile -",
+        tls="--certfile {build}/certificate.pem --keyfile {build}/key.pem",
         websocket="",
         idle_options="--keep-alive 75 --worker-connections 20000",
     ),
@@ -86,4 +93,4 @@ SERVERS = [
 def revision(name: str, path: str) -> Server:
     """Another build of pronghorn, found before the installed one."""
     command = "{python} -m pronghorn {app} --host 127.0.0.1 --port {port}"
-    return Server(name, None, command, quiet=QUIET, logged="", websocket="", path=path)
+    return Server(name, None, command, quiet=QUIET, logged="", tls=TLS, websocket="", path=path)

@@ -17,6 +17,7 @@ class Work:
     answer: bytes = b"Hello, World!"  # what the check wants back
     unit: str = "request"  # what is counted
     logged: bool = False  # with each server's default access log
+    secure: bool = False  # over TLS
 
 
 WORKS = [
@@ -33,6 +34,7 @@ WORKS = [
     ),
     Work("stream", "streamed 1 MiB, 16 connections", "apps:stream", 16, answer=PIECE * 16),
     Work("hello-log", "hello with the default access log, 64 connections", "apps:hello", logged=True),
+    Work("hello-tls", "hello over TLS, 64 connections", "apps:hello", secure=True),
 ]
 
 HELLO = WORKS[0]

@@ -23,7 +23,7 @@ class Load:
 def run(work: Work, port: int, core: int, seconds: int) -> Load:
     command = ["taskset", "--cpu-list", str(core), "wrk", "--threads", "1", "--connections", str(work.connections)]
     command += ["--duration", f"{seconds}s", "--timeout", "5s", "--script", str(CLIENT)]
-    command += [f"http://127.0.0.1:{port}/", "--", work.name]
+    command += [f"{'https' if work.secure else 'http'}://127.0.0.1:{port}/", "--", work.name]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 15)
     except subprocess.TimeoutExpired:

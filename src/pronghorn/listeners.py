@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pronghorn import addresses, unixsocket
 from pronghorn.addresses import Descriptor, Tcp, Unix
 from pronghorn.errors import StartupError
+from pronghorn.loggers import root, server_log
 
 if TYPE_CHECKING:
     from pronghorn._core.edge import Connections
@@ -167,6 +168,12 @@ def bind_place(place: Tcp | Unix | Descriptor, address: Address) -> list[Listene
 def adopt(sockets: Iterable[socket.socket]) -> list[Listener]:
     """Listeners for sockets that somebody else has bound."""
     return [Listener(sock, describe(sock)) for sock in sockets]
+
+
+def announce(bound: Iterable[Listener], secure: bool) -> None:
+    """Say where clients are served."""
+    for name in dict.fromkeys(listener.announced(secure) for listener in bound):
+        server_log().info("%s running on %s (Press CTRL+C to quit)", root().capitalize(), name)
 
 
 def describe(sock: socket.socket) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from typing import Any
 
@@ -27,16 +28,25 @@ def run(app: Any, *, app_dir: str | None = None, **settings: Any) -> None:
 
 
 def run_until_stopped(server: Server) -> None:
-    """Run a server until a Ctrl-C at the latest; a start-up that failed exits with status 3. A supervisor goes here."""
+    """Run a server, or as many as are asked for, until told to stop; a failed start-up exits with status 3."""
     config = server.config
     if (config.reload or (config.workers or 1) > 1) and not isinstance(config.app, str):
         server_log().warning("reload and workers need the application by name, as in 'main:app'.")
         sys.exit(STARTUP_FAILURE)
-    if config.reload:
-        raise ConfigError("reload: this version does not watch files")
-    if (config.workers or 1) > 1:
-        raise ConfigError(f"workers: this version serves from one process, got {config.workers}")
+    if config.reload or (config.workers or 1) > 1:
+        sys.exit(supervise(config))
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     if server.failure is not None:
         sys.exit(STARTUP_FAILURE)
+
+
+def supervise(config: Config) -> int:
+    """Serve from processes of their own; the exit status."""
+    if not hasattr(os, "fork"):
+        named = "reload" if config.reload else "workers"
+        raise ConfigError(f"{named}: expected a system with fork(), which this is not")
+    from pronghorn.reloader import Reloader  # a server alone needs neither
+    from pronghorn.supervisor import Supervisor
+
+    return (Reloader if config.reload else Supervisor)(config).run()

@@ -60,6 +60,7 @@ class Server(Exits):
                 0, config.limit_max_requests_jitter or 0
             )
         self.last_notified = 0.0
+        self._share: tuple[object, int] | tuple[()] = ()  # the memory of several processes, and our place in it
         self.when_finished: Callable[[], None] | None = None
         self._announced = self._loading = False
         self._raise_signals_again = True
@@ -123,8 +124,10 @@ class Server(Exits):
             self.started = True
             if self.config.certificates is not None:
                 self._renewal = Renewal(self.config.certificates, self.config.ssl_reload_interval)
-            for name in dict.fromkeys(listener.announced(self.config.is_ssl) for listener in self._listeners):
-                server_log().info("%s running on %s (Press CTRL+C to quit)", loggers.root().capitalize(), name)
+            self._announce()
+
+    def _announce(self) -> None:
+        listeners.announce(self._listeners, self.config.is_ssl)
 
     async def main_loop(self) -> None:
         """Wait until the server shall stop; tick meanwhile if ``on_tick`` was replaced or there is a notification."""
@@ -286,7 +289,7 @@ class Server(Exits):
             limit=self.limit_max_requests,
             context=contextvars.Context() if self.config.reset_contextvars else self.lifespan.context,
         )
-        sockets = Sockets(self.connections) if usable(loop) else None
+        sockets = Sockets(self.connections, *self._share) if usable(loop) else None
         for listener in self._listeners:
             try:
                 server = await listener.serve(self.connections, sockets, self.config.backlog, self.config.certificates)

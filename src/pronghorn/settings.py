@@ -129,7 +129,7 @@ class Settings:
         30.0, seconds("wait for ever"), "Longest graceful stop, in seconds; 0: do not wait for open requests."
     )
     timeout_worker_healthcheck: float | None = process(
-        5.0, seconds(), "Seconds for a process of several to show that it is alive; it is replaced then."
+        30.0, seconds(), "Seconds for a worker to show that it is alive; then it is aborted and replaced."
     )
     callback_notify: Callable[[], Awaitable[Any]] | None = process(  # noqa: RUF009
         None, Function(), "Coroutine function to call regularly while the server runs."
@@ -224,6 +224,10 @@ class Settings:
     ws_deflate_memory_level: int = websocket(4, Number("LEVEL", "a level", 1, 9), "zlib's memory level.")
     ws_deflate_level: int = websocket(1, Number("LEVEL", "a level", 1, 9), "Compression level, 1 being the fastest.")
     ws_deflate_min_size: int = websocket(64, size("", 0), "Messages below this size are not compressed.")
+    preload: bool = process(False, Flag(), "Import the application once, before the workers are made from it.")
+    timeout_worker_startup: float | None = process(300.0, seconds(), "Seconds for a worker to become ready.")
+    workers_lifetime: float | None = process(None, seconds(), "Seconds after which a worker is replaced.")
+    workers_max_rss: int | None = process(None, size(), "Memory of a worker above which it is replaced.")
     ssl_minimum_version: str = encryption("1.2", Choice(("1.2", "1.3")), "Oldest version of TLS that is spoken.")
     ssl_sni: list[tuple[str, str, str | None]] = encryption(  # noqa: RUF009
         list, Names(), "Certificate for a server name, or for *.domain; may be repeated.", "none"

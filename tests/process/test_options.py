@@ -85,6 +85,7 @@ OPTIONS: list[tuple[str, str | None, str, Any, Any]] = [
 DIFFERENT = {
     "timeout_keep_alive": (65.0, "longer than the 60 s of common load balancers"),
     "timeout_graceful_shutdown": (30.0, "a stop that can hang is not a stop"),
+    "timeout_worker_healthcheck": (30.0, "a worker that is busy for some seconds is not dead"),
 }
 LOG = '{"version": 1, "disable_existing_loggers": false}'
 
@@ -188,18 +189,6 @@ def test_the_event_size_of_h11_limits_a_head(size: str, field: int, status: byte
     assert command.stop() == 0
     command.clean()
 
-
-@pytest.mark.parametrize(
-    ("args", "line"),
-    [
-        (["--workers", "2"], "pronghorn: error: workers: this version serves from one process, got 2"),
-        (["--reload"], "pronghorn: error: reload: this version does not watch files"),
-    ],
-)
-def test_what_needs_a_supervisor_is_one_line(args: list[str], line: str, place: Workplace) -> None:
-    command = place.pronghorn("hello:app", *args)
-    assert command.exit() == 2
-    assert command.lines == [line]
 
 
 def test_colours(place: Workplace) -> None:

@@ -192,8 +192,7 @@ def test_memory_of_a_connection(server: Server, state: str) -> None:
     finally:
         for peer in peers:
             peer.reset()
-    most = 64_000 if server.loop_name == "tls" else 24_000  # OpenSSL's memory, on both sides
-    assert grown < most, f"{grown:.0f} bytes for each connection, the client's share included"
+    assert grown < 24_000, f"{grown:.0f} bytes for each connection, the client's share included"
 
 
 def work(server: Server, data: bytes, method: str = "GET") -> float:

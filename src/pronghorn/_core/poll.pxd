@@ -37,6 +37,7 @@ cdef extern from *:
 
 cdef enum:
     BATCH = 256                 # events taken at once; what is left comes in the next turn of the loop
+    ACCEPTS = 32                # connections accepted at once: other processes may listen on the same socket
     HOST = 64                   # bytes for an address as text
 
 
@@ -102,6 +103,8 @@ cdef class Acceptor:
     cdef void accept(self) noexcept
     cdef void pause(self, int code) noexcept
     cdef object peer(self, const char* host, int port)
+    cdef void rest(self, double seconds)
     # For those who inherit:
+    cdef int wanted(self) noexcept                              # connections to be accepted now; 0: wait a little
     cdef void accepted(self, int fd, object peer) noexcept      # peer: (host, port) or None; close the descriptor
     cdef void refused(self, int code) noexcept                  # accepting pauses because of this error

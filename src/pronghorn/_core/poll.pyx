@@ -75,9 +75,9 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef enum:
     PARTS = 32                  # pieces sent by one system call
-    ACCEPTS = 32                # connections accepted at once: other processes may listen on the same socket
 
 PAUSE = 1.0                     # seconds until a process without free descriptors tries again to accept
+LATER = 0.01                    # seconds until one that has its share of the connections looks again
 
 available = bool(AVAILABLE)
 
@@ -283,7 +283,11 @@ cdef class Acceptor:
         cdef char host[HOST]
         cdef int port = -1
         cdef int fd
-        for _ in range(ACCEPTS):
+        cdef int most = self.wanted()
+        if most == 0:
+            self.rest(LATER)
+            return
+        for _ in range(most):
             fd = accept_peer(self.watch.fd, host, HOST, &port)
             if fd >= 0:
                 self.pausing = False
@@ -306,14 +310,20 @@ cdef class Acceptor:
 
     cdef void pause(self, int code) noexcept:
         """Those who wait are accepted later: without a pause they would be reported again and again."""
-        self.poll.change(&self.watch, 0)
-        self.timer = self.poll.loop.call_later(PAUSE, self.go_on)
+        self.rest(PAUSE)
         if not self.pausing:
             self.pausing = True
             self.refused(code)
 
+    cdef void rest(self, double seconds):
+        self.poll.change(&self.watch, 0)
+        self.timer = self.poll.loop.call_later(seconds, self.go_on)
+
     def go_on(self):
         self.poll.change(&self.watch, EPOLLIN)
+
+    cdef int wanted(self) noexcept:
+        return ACCEPTS
 
     cdef void accepted(self, int fd, object peer) noexcept:
         c_close(fd)

@@ -11,18 +11,34 @@ from .entrance cimport Entrance
 from .poll cimport Acceptor, Poll, Queue, Watch
 
 
+cdef enum:
+    SHARES = 256                # processes that may listen to the same sockets
+    NOBODY = 0xFFFFFFFF         # connections of one that does not accept any
+
+cdef struct Share:
+    # What one process shows the others.
+    double beat                 # when it last lived, on the monotonic clock
+    uint32_t connections        # that it has open, or NOBODY
+    uint32_t unused
+
+
 cdef class Sockets(Poll):
     """The sockets of the connections of one event loop."""
     cdef Connections connections
     cdef list closed            # connections whose socket is closed, and who have not been told
     cdef size_t high_water      # bytes not taken by a socket from which on its application waits
     cdef size_t low_water       # and until when
+    cdef object page            # memory that several processes share, or None
+    cdef Share* shares          # the same
+    cdef int slot               # ours
 
+    cdef void publish(self, uint32_t connections) noexcept
     cdef void bury(self, SocketConnection connection) noexcept
 
 
 cdef class SocketAcceptor(Acceptor):
     cdef Entrance entrance
+    cdef bint waited            # others had fewer connections when it last looked
 
 
 cdef class SocketConnection(Connection):

@@ -8,7 +8,7 @@ from libc.stdint cimport uint32_t
 
 from .edge cimport READ_BUFFER, reset_on_close
 from .poll cimport (
-    ALL, BROKEN, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, Sent, drop_queue, put_copy, put_rest, send_queue,
+    ACCEPTS, ALL, BROKEN, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, Sent, drop_queue, put_copy, put_rest, send_queue,
 )
 from .wire cimport Wire
 
@@ -23,6 +23,19 @@ cdef extern from "<sys/socket.h>" nogil:
 cdef extern from "<unistd.h>" nogil:
     int c_close "close" (int fd)
 
+cdef extern from *:
+    """
+    #include <time.h>
+    static double monotonic(void)
+    {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec + now.tv_nsec * 1e-9;
+    }
+    """
+    double monotonic() nogil
+
+cdef double SILENT = 3.0        # seconds after which a process that shows no sign of life is not waited for
 HIGH_WATER = 65536              # where the settings leave it to the event loop: as uvloop does
 
 enabled = True                  # the tests want to see the transports, too
@@ -35,8 +48,18 @@ def usable(loop) -> bool:
 
 cdef class Sockets(Poll):
 
-    def __init__(self, Connections connections):
+    def __init__(self, Connections connections, page=None, int slot=0):
+        """page: writable memory that is shared with the processes that listen to the same sockets, SHARES shares; slot:
+        which of them is ours."""
+        cdef unsigned char[::1] view
         Poll.__init__(self, connections.loop)
+        if page is not None:
+            view = page
+            if view.shape[0] < SHARES * <Py_ssize_t> sizeof(Share) or not 0 <= slot < SHARES:
+                raise ValueError("the page is too small")
+            self.page = page
+            self.shares = <Share*> &view[0]
+            self.slot = slot
         self.connections = connections
         self.closed = []
         self.high_water = connections.write_high_water or HIGH_WATER
@@ -45,6 +68,10 @@ cdef class Sockets(Poll):
     def accept(self, int fd, Entrance entrance):
         """Accept connections from a listening socket until close() is called on what this returns."""
         return SocketAcceptor(self, fd, entrance)
+
+    cdef void publish(self, uint32_t connections) noexcept:
+        if self.shares is not NULL:
+            self.shares[self.slot].connections = connections
 
     cdef void bury(self, SocketConnection connection) noexcept:
         """Tell it later that it has ended: its wire may be at work."""
@@ -58,6 +85,8 @@ cdef class Sockets(Poll):
     cdef void settle(self) noexcept:
         while self.closed:
             (<SocketConnection> self.closed.pop()).gone()
+        if self.acceptors:
+            self.publish(self.connections.service.open)
 
 
 cdef class SocketAcceptor(Acceptor):
@@ -65,6 +94,35 @@ cdef class SocketAcceptor(Acceptor):
     def __init__(self, Sockets sockets, int fd, Entrance entrance):
         self.entrance = entrance
         Acceptor.__init__(self, sockets, fd)
+        sockets.publish(sockets.connections.service.open)
+
+    def close(self):
+        """Accept no more."""
+        cdef Sockets sockets = <Sockets> self.poll
+        Acceptor.close(self)
+        if not sockets.acceptors:
+            sockets.publish(NOBODY)
+
+    cdef int wanted(self) noexcept:
+        """Of several processes the one with the fewest connections is to take the next. Whoever has more waits for a
+        moment, and then takes one all the same: the others may be busy."""
+        cdef Sockets sockets = <Sockets> self.poll
+        cdef uint32_t ours = sockets.connections.service.open
+        cdef uint32_t fewest = NOBODY
+        cdef int i
+        if sockets.shares is NULL:
+            return ACCEPTS
+        for i in range(SHARES):
+            if i != sockets.slot and sockets.shares[i].connections < fewest \
+                    and monotonic() - sockets.shares[i].beat < SILENT:
+                fewest = sockets.shares[i].connections
+        if fewest == NOBODY:
+            return ACCEPTS
+        if ours <= fewest + fewest // 20:
+            self.waited = False
+            return 2
+        self.waited = not self.waited
+        return 0 if self.waited else 1
 
     cdef void accepted(self, int fd, object peer) noexcept:
         cdef Sockets sockets = <Sockets> self.poll
@@ -84,6 +142,7 @@ cdef class SocketAcceptor(Acceptor):
             c_close(fd)
             return
         connection.opened()
+        sockets.publish(sockets.connections.service.open)
 
     cdef void refused(self, int code) noexcept:
         logger = (<Sockets> self.poll).connections.application.error

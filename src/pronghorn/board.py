@@ -1,0 +1,46 @@
+"""A page of memory that supervisor and workers share: when each last showed that it lives, and how busy it is."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import time
+
+__all__ = ["NOBODY", "SLOTS", "SLOT_SIZE", "Board"]
+
+SLOTS = 256
+SLOT_SIZE = 16
+BEAT = struct.Struct("d")
+CONNECTIONS = struct.Struct("I")
+NOBODY = 0xFFFFFFFF  # instead of a number of connections: this one does not accept any
+
+
+class Board:
+    """For each slot the time of the last sign of life (`time.monotonic()`, the same in all processes of a machine), and
+    behind it the open connections, which the compiled layer writes."""
+
+    def __init__(self) -> None:
+        self.page = mmap.mmap(-1, SLOTS * SLOT_SIZE)
+        self.taken: set[int] = set()
+        for slot in range(SLOTS):
+            CONNECTIONS.pack_into(self.page, slot * SLOT_SIZE + BEAT.size, NOBODY)
+
+    def take(self) -> int:
+        """A slot that is nobody's; its time begins now."""
+        slot = next(slot for slot in range(SLOTS) if slot not in self.taken)
+        self.taken.add(slot)
+        self.show_life(slot)
+        return slot
+
+    def free(self, slot: int) -> None:
+        """The worker has gone: nobody waits for it to take its share."""
+        CONNECTIONS.pack_into(self.page, slot * SLOT_SIZE + BEAT.size, NOBODY)
+        self.taken.discard(slot)
+
+    def show_life(self, slot: int) -> None:
+        BEAT.pack_into(self.page, slot * SLOT_SIZE, time.monotonic())
+
+    def beat(self, slot: int) -> float:
+        """When it was last shown."""
+        found: float = BEAT.unpack_from(self.page, slot * SLOT_SIZE)[0]
+        return found

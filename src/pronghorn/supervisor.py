@@ -1,0 +1,265 @@
+"""Several processes that serve from the same sockets: started, watched, replaced and stopped.
+
+    starting --ready--> serving --its time is over--> stopping --> gone
+        │                  │
+        └──failed──────────┴──crashed--> gone, and another one is started
+
+Whatever a worker is replaced for, the new one is started first, and the old one told to stop when the new one serves.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import selectors
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from pronghorn import listeners, loading
+from pronghorn.board import Board
+from pronghorn.config import Config
+from pronghorn.errors import StartupError
+from pronghorn.listeners import Listener
+from pronghorn.loggers import server_log
+from pronghorn.recycling import reason_to_replace
+from pronghorn.signals import Inbox
+from pronghorn.worker import STARTUP_FAILURE, Child, State, start
+
+__all__ = ["Supervisor"]
+
+TURN = 0.25  # seconds between two looks at the clocks
+PATIENT_FOR = 10.0  # seconds a worker has to live for its end not to count as a failure to start
+LONGEST_PAUSE = 30.0  # seconds between two attempts
+EXTRA = 5.0  # seconds on top of what a worker allows itself for its stop
+
+
+class Supervisor:
+    """Keeps as many workers serving as its `Config` asks for, until it is told to stop."""
+
+    def __init__(self, config: Config, inbox: Inbox | None = None) -> None:
+        self.config = config
+        self.wanted = max(config.workers or 1, 1)
+        self.children: list[Child] = []
+        self.listeners: list[Listener] = []
+        self.board = Board()
+        self.inbox = inbox or Inbox()
+        self.selector = selectors.DefaultSelector()
+        self.own: list[Any] = []  # what else there is to listen to, which no worker may hold open
+        self.replacing: deque[tuple[Child, str]] = deque()
+        self.failures = 0
+        self.start_at = 0.0  # not before, after failures
+        self.ever_ready = False
+        self.became_ready = 0
+        self.stopping = False
+        self.status = 0
+        self.actions: dict[int, Callable[[], None]] = {
+            signal.SIGINT: lambda: self.stop(signal.SIGINT),
+            signal.SIGTERM: lambda: self.stop(signal.SIGTERM),
+        }
+        if os.name == "posix":
+            self.actions |= {
+                signal.SIGQUIT: self.stop_fast,
+                signal.SIGHUP: self.replace_all,
+                signal.SIGTTIN: lambda: self.change_number(+1),
+                signal.SIGTTOU: lambda: self.change_number(-1),
+                signal.SIGUSR1: lambda: self.tell(signal.SIGUSR1),
+                signal.SIGCHLD: lambda: None,
+            }
+
+    def run(self) -> int:
+        """Bind, serve until told to stop, and return the exit status."""
+        try:
+            self.listeners = listeners.bind(self.config)
+            if self.config.preload:
+                loading.load_once(self.config)
+                gc.collect()
+                gc.freeze()  # what is there is never looked at again, so that its pages stay shared
+        except StartupError as error:
+            server_log().error("%s", error)
+            self.close()
+            return STARTUP_FAILURE
+        server_log().info("Started parent process [%d]", os.getpid())
+        with self.inbox.listening(self.actions):
+            self.selector.register(self.inbox, selectors.EVENT_READ)
+            try:
+                self.begin()
+                for one in self.own:
+                    self.selector.register(one, selectors.EVENT_READ)
+                self.fill()
+                while self.children or not self.stopping:
+                    self.turn()
+            finally:
+                for child in self.children:
+                    child.kill()
+                for one in self.own:
+                    one.close()
+                self.close()
+        server_log().info("Stopped parent process [%d]", os.getpid())
+        return self.status
+
+    def begin(self) -> None:
+        """For those who inherit: before the first worker is started."""
+
+    def more(self) -> None:
+        """For those who inherit: what else there is to do with every turn."""
+
+    def close(self) -> None:
+        for listener in self.listeners:
+            listener.close()
+        self.selector.close()
+        self.inbox.close()
+
+    # One turn.
+
+    def turn(self) -> None:
+        for key, _ in self.selector.select(TURN):
+            if isinstance(key.fileobj, Child):
+                for line in key.fileobj.lines():
+                    self.hear(key.fileobj, line)
+        for number in self.inbox.taken():
+            self.actions[number]()
+        self.reap()
+        self.more()
+        if not self.stopping:
+            self.look_at_clocks()
+            self.fill()
+        for child in self.children:
+            if child.hurry_at and time.monotonic() > child.hurry_at:
+                child.hurry_at = 0.0
+                child.send(signal.SIGINT)
+            if child.kill_at and time.monotonic() > child.kill_at:
+                server_log().error("Worker [%d] does not stop, and is killed", child.pid)
+                child.kill()
+
+    def hear(self, child: Child, line: str) -> None:
+        """A worker says something."""
+        if line == "ready":
+            child.state = State.SERVING
+            self.failures, self.start_at = 0, 0.0
+            if child.replaces is not None:
+                self.stop_one(child.replaces)
+                child.replaces = None
+            self.became_ready += 1
+            if self.became_ready == self.wanted and not self.ever_ready:
+                self.announce()
+        elif line == "limit":
+            self.replace(child, "it has served as many requests as limit_max_requests allows")
+
+    def announce(self) -> None:
+        self.ever_ready = True
+        listeners.announce(self.listeners, self.config.is_ssl)
+
+    def reap(self) -> None:
+        for child in [child for child in self.children if child.has_ended()]:
+            self.children.remove(child)
+            self.selector.unregister(child)
+            child.close()
+            self.board.free(child.slot)
+            if child.state is State.STARTING and not self.stopping:
+                self.start_failed(child)
+            elif child.state is State.SERVING and not self.stopping:
+                server_log().error("Worker [%d] died: %s. Another one is started.", child.pid, child.how())
+                if time.monotonic() - child.born < PATIENT_FOR:
+                    self.pause()
+
+    def start_failed(self, child: Child) -> None:
+        server_log().error("Worker [%d] did not start: %s", child.pid, child.how())
+        if child.replaces is not None:
+            server_log().error("The workers that are there go on serving.")
+            self.replacing.clear()
+            for one in self.children:
+                one.leaving = False
+        elif not self.ever_ready and child.code == STARTUP_FAILURE:
+            self.status = STARTUP_FAILURE
+            self.stop(signal.SIGTERM)
+        else:
+            self.pause()
+
+    def pause(self) -> None:
+        """Wait a little longer before each further attempt: what fails at once would keep the machine busy with it."""
+        self.failures += 1
+        self.start_at = time.monotonic() + (0 if self.failures == 1 else min(2.0 ** (self.failures - 2), LONGEST_PAUSE))
+
+    def look_at_clocks(self) -> None:
+        startup, health = self.config.timeout_worker_startup, self.config.timeout_worker_healthcheck
+        now = time.monotonic()
+        for child in self.children:
+            if child.state is State.STARTING:
+                if startup and now - child.born > startup:
+                    server_log().error("Worker [%d] has not become ready (timeout_worker_startup)", child.pid)
+                    child.kill()
+            elif child.state is State.SERVING:
+                if health and now - self.board.beat(child.slot) > health:
+                    server_log().error("Worker [%d] shows no sign of life (timeout_worker_healthcheck)", child.pid)
+                    child.abort()
+                elif not child.leaving and (why := reason_to_replace(self.config, child, now)):
+                    self.replace(child, why)
+
+    # Starting and replacing.
+
+    def fill(self) -> None:
+        """Start what is missing, or what replaces the next one whose time is over; stop what is too much."""
+        serving = [child for child in self.children if child.state is State.SERVING]
+        for child in serving[: max(len(serving) - self.wanted, 0)]:
+            self.stop_one(child)
+        if time.monotonic() < self.start_at:
+            return
+        standing = [child for child in self.children if child.state is not State.STOPPING]
+        for _ in range(self.wanted - len(standing)):
+            self.start_one(None)
+        while self.replacing and not any(child.replaces for child in self.children):
+            old, why = self.replacing.popleft()
+            if old in self.children and old.state is State.SERVING:
+                server_log().info("Worker [%d] is replaced: %s", old.pid, why)
+                self.start_one(old)
+
+    def start_one(self, replaces: Child | None) -> None:
+        others = [*self.children, *self.own, self.inbox, self.selector]
+        child = start(self.config, self.listeners, self.board, others)
+        child.replaces = replaces
+        self.children.append(child)
+        self.selector.register(child, selectors.EVENT_READ)
+
+    def replace(self, child: Child, why: str) -> None:
+        if child.leaving:
+            return
+        child.leaving = True
+        self.replacing.append((child, why))
+
+    def replace_all(self) -> None:
+        """Another process for every worker, one after the other, with what the application and the files are now."""
+        server_log().info("Reloading")
+        for child in self.children:
+            if child.state is State.SERVING:
+                self.replace(child, "the server is reloaded")
+
+    def change_number(self, by: int) -> None:
+        self.wanted = max(self.wanted + by, 1)
+
+    # Stopping.
+
+    def stop_one(self, child: Child, number: int = signal.SIGTERM) -> None:
+        config = self.config
+        child.state = State.STOPPING
+        child.send(number)
+        if config.timeout_graceful_shutdown is not None and not child.kill_at:
+            limit = config.timeout_graceful_shutdown + (config.timeout_lifespan_shutdown or 0) + EXTRA
+            child.kill_at = time.monotonic() + limit
+
+    def stop(self, number: int) -> None:
+        """Stop all of them gracefully; a second Ctrl-C cuts that short, in each of them as in a server alone."""
+        again, self.stopping = self.stopping, True
+        for child in self.children:
+            if not again or number == signal.SIGINT:
+                self.stop_one(child, number)
+
+    def stop_fast(self) -> None:
+        for _ in range(2):
+            self.stop(signal.SIGINT)
+
+    def tell(self, number: int) -> None:
+        for child in self.children:
+            child.send(number)

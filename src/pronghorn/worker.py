@@ -1,0 +1,228 @@
+"""A process that serves for a supervisor: its start, what it says to it, and how the supervisor sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import enum
+import faulthandler
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn, Protocol
+
+from pronghorn.board import Board
+from pronghorn.config import Config
+from pronghorn.listeners import Listener
+from pronghorn.loggers import server_log
+from pronghorn.recycling import jitter
+from pronghorn.server import Server
+
+__all__ = ["STARTUP_FAILURE", "Child", "State", "Worker", "fork", "start"]
+
+STARTUP_FAILURE = 3  # a supervisor does not try again after it
+BEAT = 1.0  # seconds between two signs of life
+ORPHANED = 2.0  # seconds for what is under way when the supervisor has gone
+OURS = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGCHLD")
+NOT_OURS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR2", "SIGWINCH", "SIGQUIT")  # but the supervisor's
+
+
+class State(enum.Enum):
+    """See supervisor.py."""
+
+    STARTING = enum.auto()
+    SERVING = enum.auto()
+    STOPPING = enum.auto()
+
+
+class Closable(Protocol):
+    """What is the supervisor's own."""
+
+    def close(self) -> None: ...
+
+
+class Child:
+    """A worker as its supervisor sees it."""
+
+    def __init__(self, pid: int, line: socket.socket, slot: int) -> None:
+        self.pid = pid
+        self.line = line
+        self.slot = slot
+        self.state = State.STARTING
+        self.born = time.monotonic()
+        self.luck = jitter()
+        self.looked_at = self.born
+        self.replaces: Child | None = None  # to be stopped when this one serves
+        self.leaving = False
+        self.hurry_at = 0.0  # a graceful stop is cut short then; 0: never
+        self.kill_at = 0.0
+        self.code: int | None = None
+        self.heard = b""
+
+    def fileno(self) -> int:
+        return self.line.fileno()
+
+    def lines(self) -> list[str]:
+        """What it has said since the last look."""
+        try:
+            self.heard += self.line.recv(65536)
+        except OSError:
+            return []
+        *lines, self.heard = self.heard.split(b"\n")
+        return [line.decode() for line in lines]
+
+    def has_ended(self) -> bool:
+        """Whether the process is over; then ``code`` is its exit status, or minus the signal that ended it."""
+        if self.code is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.code = os.waitstatus_to_exitcode(status)
+        return self.code is not None
+
+    def how(self) -> str:
+        if self.code is None or self.code >= 0:
+            return f"exit status {self.code}"
+        return f"ended by {signal.Signals(-self.code).name}"
+
+    def send(self, number: int) -> None:
+        if self.code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send(signal.SIGKILL)
+
+    def abort(self) -> None:
+        """End it so that it shows where each of its threads was."""
+        self.send(signal.SIGABRT)
+
+    def close(self) -> None:
+        self.line.close()
+
+
+class Worker(Server):
+    """A server whose listening sockets are its supervisor's."""
+
+    def __init__(self, config: Config, line: socket.socket, board: Board, slot: int) -> None:
+        super().__init__(config)
+        self.line = line
+        self.board = board
+        self.slot = slot
+        self._share = (board.page, slot)
+
+    async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
+        """As of any server; then the supervisor hears of it."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.line, self._supervisor_gone)
+        if hasattr(signal, "SIGUSR1"):
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(signal.SIGUSR1, self.reopen_logs)
+        await super().startup(sockets)
+        if self.started:
+            self._show_life()
+            if self.config.reload:
+                self.say("modules " + json.dumps(sorted(imported_files())))
+            self.say("ready")
+
+    def _announce(self) -> None:
+        """The supervisor does, for all of them."""
+
+    def say(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # it has gone, which is noticed in another place
+            self.line.sendall(text.encode() + b"\n")
+
+    def _show_life(self) -> None:
+        self.board.show_life(self.slot)
+        asyncio.get_running_loop().call_later(BEAT, self._show_life)
+
+    def _supervisor_gone(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self.line)
+        server_log().error("The parent process has gone: worker [%d] stops", os.getpid())
+        self.should_exit = True
+        loop.call_later(ORPHANED, self._hurry)
+
+    def _hurry(self) -> None:
+        self.force_exit = True
+
+    def _on_limit(self) -> None:
+        self.say("limit")
+
+
+def start(config: Config, listeners: Iterable[Listener], board: Board, others: Iterable[Closable]) -> Child:
+    """Start a worker. ``others``: what of the supervisor's it must not hold open."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    slot = board.take()
+    flush()
+    pid = fork()
+    if pid:
+        theirs.close()
+        return Child(pid, ours, slot)
+    try:
+        ours.close()
+        for other in others:
+            other.close()
+        be_a_worker(Worker(config, theirs, board, slot), [listener.socket for listener in listeners])
+    except BaseException as error:
+        server_log().critical("Exception in a worker\n", exc_info=error)
+        os._exit(1)
+
+
+def be_a_worker(server: Worker, sockets: list[socket.socket]) -> NoReturn:
+    """Serve, and end the process. The supervisor's frames are below: nobody may return to them."""
+    for name in NOT_OURS:
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        faulthandler.enable()
+    code = 0
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run(sockets)
+        if server.failure is not None:
+            code = STARTUP_FAILURE
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    finish(code)
+
+
+def fork() -> int:
+    """As os.fork(), into a process that is no part of what a terminal sends signals to, with no handler of ours.
+
+    A signal that comes meanwhile waits: in the child ours would swallow it, and tell the parent of it.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    pid = os.fork()
+    if pid == 0:
+        os.setpgid(0, 0)
+        signal.set_wakeup_fd(-1)
+        for name in (*OURS, *NOT_OURS):
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pid
+
+
+def finish(code: int) -> NoReturn:
+    run_exit_functions: Any = getattr(atexit, "_run_exitfuncs", None)
+    if run_exit_functions is not None:
+        run_exit_functions()  # the application's: os._exit() calls nothing
+    flush()
+    os._exit(code)
+
+
+def imported_files() -> set[str]:
+    """The source files of everything that is imported."""
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return {os.path.realpath(file) for file in files if file}
+
+
+def flush() -> None:
+    """Nothing that one process has buffered may be written by two."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()

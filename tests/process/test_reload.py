@@ -1,0 +1,148 @@
+"""--reload: back with the new code at once, whatever the old worker is still at."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from process.command import PATIENCE, Client, Command
+
+from pronghorn.reloader import Watch
+
+if TYPE_CHECKING:
+    from process.conftest import Workplace
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork() here")
+
+APP = """
+import asyncio
+TEXT = b"one"
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    if scope["path"] == "/stream":
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        await asyncio.sleep(3600)
+    await send({"type": "http.response.body", "body": TEXT})
+"""
+
+
+@pytest.fixture
+def command(place: Workplace) -> Command:
+    place.write("text", APP)
+    command = place.pronghorn("text:app", "--reload", "--reload-delay", "0.05", "--no-access-log")
+    command.wait_for("running on")
+    return command
+
+
+def answer(port: int) -> bytes:
+    with Client(port) as client:
+        client.request("/", "Connection: close")
+        return client.rest()
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def test_change(command: Command, place: Workplace) -> None:
+    assert b"one" in answer(command.port)
+    place.write("text", APP.replace("one", "two"))
+    until(lambda: b"two" in answer(command.port), "the new code answers")
+    command.wait_for("Reloader detected changes in 'text.py'. Reloading...")
+    assert command.stop() == 0
+    command.clean()
+
+
+def test_open_stream_does_not_hold_it_up(command: Command, place: Workplace) -> None:
+    with Client(command.port) as client:
+        client.request("/stream")
+        client.until(b"first")
+        place.write("text", APP.replace("one", "two"))
+        until(lambda: b"two" in answer(command.port), "the new code answers")
+        client.rest()  # the old worker leaves
+    assert command.stop() == 0
+
+
+def test_broken_and_mended(command: Command, place: Workplace) -> None:
+    place.write("text", "syntax error(")
+    command.wait_for("The application did not start; waiting for a change of its files.")
+    place.write("text", APP.replace("one", "three"))
+    until(lambda: b"three" in answer(command.port), "the mended code answers")
+    assert command.stop() == 0
+
+
+def test_a_module_that_nobody_has_imported_does_not_matter(command: Command, place: Workplace) -> None:
+    place.write("other", "x = 1")
+    place.write("text", APP.replace("one", "two"))
+    until(lambda: b"two" in answer(command.port), "the new code answers")
+    assert not any("other.py" in line for line in command.lines)
+    assert command.stop() == 0
+
+
+def test_workers_are_not_restarted_by_what_is_excluded(place: Workplace) -> None:
+    place.write("text", APP)
+    (place.path / "data.txt").write_text("a")
+    command = place.pronghorn("text:app", "--reload", "--reload-delay", "0.05", "--reload-include", "*.txt")
+    command.wait_for("running on")
+    (place.path / "data.txt").write_text("b")
+    command.wait_for("Reloader detected changes in 'data.txt'")
+    assert command.stop() == 0
+
+
+@pytest.fixture(params=["watchfiles", "times"])
+def watch(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
+    if request.param == "times":
+        monkeypatch.setitem(__import__("sys").modules, "watchfiles", None)
+    else:
+        pytest.importorskip("watchfiles", reason="watchfiles is not installed")
+    (tmp_path / "a.py").write_text("a")
+    (tmp_path / "folder").mkdir()
+    watch = Watch([str(tmp_path)], ["*.html"], ["b.py", str(tmp_path / "folder")], 0.05)
+    watch.start()
+    yield watch
+    watch.close()
+
+
+def test_watch(watch: Watch, tmp_path: Path) -> None:
+    (tmp_path / "c.py").write_text("c")
+    seen: set[str] = set()
+
+    def look() -> set[str]:
+        seen.update(path.name for path in watch.taken())
+        return seen
+
+    number = 0
+
+    def changed() -> bool:  # the first changes may come before it looks
+        nonlocal number
+        number += 1
+        for name in ("a.py", "b.py", "d.html", ".hidden.py", "e.txt", "folder/f.py"):
+            (tmp_path / name).write_text("x" * number)
+        return {"a.py", "d.html"} <= look()
+
+    until(changed, "changes are seen")
+    assert look() <= {"a.py", "c.py", "d.html"}
+
+
+def test_patterns(tmp_path: Path) -> None:
+    watch = Watch([str(tmp_path)], ["*.html", ".env"], ["gone"], 0.1)
+    try:
+        assert watch.wants(tmp_path / "a.py")
+        assert watch.wants(tmp_path / "a.html")
+        assert not watch.wants(tmp_path / "a.txt")
+        assert not watch.wants(tmp_path / "a.pyc")
+        assert not watch.wants(tmp_path / ".a.py.swp")
+        assert not watch.wants(tmp_path / "node_modules" / "a.py")
+        assert not watch.wants(tmp_path / "gone")
+    finally:
+        watch.close()
+        watch.into.close()

@@ -1,0 +1,277 @@
+"""Several workers behind one socket: started, replaced and stopped without a client noticing."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from process.command import PATIENCE, Command
+
+if TYPE_CHECKING:
+    from process.conftest import Workplace
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork() here")
+
+PID = """
+import os
+import time
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    if scope["path"] == "/block":
+        time.sleep(60)
+    body = b"%d" % os.getpid()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+def ask(port: int, path: str = "/") -> int:
+    """The process that answers a request on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        assert response.status == 200
+        return int(response.read())
+    finally:
+        connection.close()
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+def children(command: Command) -> set[int]:
+    pid = command.process.pid
+    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Load:
+    """Clients that ask without a pause, each request on a connection of its own, and note what goes wrong."""
+
+    def __init__(self, port: int, count: int = 4) -> None:
+        self.port = port
+        self.answered = 0
+        self.errors: list[str] = []
+        self.pids: set[int] = set()
+        self.over = threading.Event()
+        self.threads = [threading.Thread(target=self._run) for _ in range(count)]
+
+    def _run(self) -> None:
+        while not self.over.is_set():
+            try:
+                self.pids.add(ask(self.port))
+                self.answered += 1
+            except Exception as error:
+                self.errors.append(repr(error))
+
+    def __enter__(self) -> Load:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        for thread in self.threads:
+            thread.join(PATIENCE)
+
+
+@pytest.fixture
+def start(place: Workplace) -> Callable[..., Command]:
+    place.write("pid", PID)
+
+    def start(*args: str, workers: int = 2) -> Command:
+        command = place.pronghorn("pid:app", "--workers", str(workers), "--no-access-log", *args)
+        command.wait_for("running on")
+        return command
+
+    return start
+
+
+def test_each_of_them_serves(start: Callable[..., Command]) -> None:
+    command = start()
+    pids = children(command)
+    assert len(pids) == 2
+    seen: set[int] = set()
+    until(lambda: bool(seen.add(ask(command.port)) or seen == pids), "both answer")
+    assert command.stop() == 0
+    assert not any(alive(pid) for pid in pids)
+    assert sum("running on" in line for line in command.lines) == 1
+    assert sum("Finished server process" in line for line in command.lines) == 2
+    command.clean()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+def test_stop(start: Callable[..., Command], number: int) -> None:
+    command = start()
+    assert command.stop(number) == 0
+    command.clean()
+
+
+def test_reload_under_load(start: Callable[..., Command]) -> None:
+    """The new worker is there before the old one goes: nobody is refused, and nobody loses an answer."""
+    command = start()
+    with Load(command.port) as load:
+        for _ in range(3):
+            before = children(command)
+            command.send(signal.SIGHUP)
+            until(lambda: not before & children(command) and len(children(command)) == 2, "both are replaced")  # noqa: B023
+    assert load.errors == []
+    assert load.answered > 20
+    assert len(load.pids) > 2
+    assert command.stop() == 0
+    command.clean()
+
+
+def test_application_that_cannot_be_imported_any_more(start: Callable[..., Command], place: Workplace) -> None:
+    command = start()
+    before = children(command)
+    place.write("pid", "raise ValueError('broken')")
+    command.send(signal.SIGHUP)
+    command.wait_for("The workers that are there go on serving")
+    command.wait_for("ValueError: broken")
+    assert ask(command.port) in before
+    assert children(command) >= before
+    place.write("pid", PID)
+    command.send(signal.SIGHUP)
+    until(lambda: not before & children(command) and len(children(command)) == 2, "both are replaced")
+    assert ask(command.port) not in before
+    assert command.stop() == 0
+
+
+def test_application_that_cannot_be_imported_at_all(place: Workplace) -> None:
+    place.write("broken", "raise ValueError('broken')")
+    command = place.pronghorn("broken:app", "--workers", "2")
+    assert command.exit() == 3
+    assert not any("running on" in line for line in command.lines)
+
+
+@pytest.mark.parametrize("attempt", range(10))
+def test_connections_are_shared_out(start: Callable[..., Command], attempt: int) -> None:
+    """Those that stay open, as of browsers and WebSockets, are spread evenly, however fast they come."""
+    command = start()
+    sockets = [socket.create_connection(("127.0.0.1", command.port), timeout=PATIENCE) for _ in range(64)]
+    counts: dict[bytes, int] = {}
+    for one in sockets:
+        one.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    for one in sockets:
+        pid = one.recv(65536).rpartition(b"\r\n\r\n")[2]
+        counts[pid] = counts.get(pid, 0) + 1
+    for one in sockets:
+        one.close()
+    assert min(counts.values()) >= 26, counts
+    assert command.stop() == 0
+
+
+def test_crash(start: Callable[..., Command]) -> None:
+    command = start()
+    before = children(command)
+    victim = min(before)
+    os.kill(victim, signal.SIGKILL)
+    command.wait_for(f"Worker [{victim}] died: ended by SIGKILL")
+    until(lambda: len(children(command)) == 2 and victim not in children(command), "there is another one")
+    (new,) = children(command) - before
+    until(lambda: ask(command.port) == new, "it serves")
+    assert command.stop() == 0
+    command.clean()
+
+
+def test_more_and_fewer(start: Callable[..., Command]) -> None:
+    command = start()
+    command.send(signal.SIGTTIN)
+    until(lambda: len(children(command)) == 3, "one more")
+    for count in (2, 1, 1):
+        command.send(signal.SIGTTOU)
+        until(lambda: len(children(command)) == count, "one fewer")  # noqa: B023
+    assert ask(command.port) in children(command)
+    assert command.stop() == 0
+    command.clean()
+
+
+def test_limit_of_requests_under_load(start: Callable[..., Command]) -> None:
+    command = start("--limit-max-requests", "20")
+    with Load(command.port) as load:
+        until(lambda: len(load.pids) > 4, "workers are replaced")
+    assert load.errors == []
+    command.wait_for("is replaced: it has served as many requests as limit_max_requests allows")
+    assert command.stop() == 0
+    command.clean()
+
+
+def test_age(start: Callable[..., Command]) -> None:
+    command = start("--workers-lifetime", "0.5", workers=2)
+    before = children(command)
+    until(lambda: len(children(command)) >= 2 and not before & children(command), "both are replaced")
+    command.wait_for("is replaced: it is as old as workers_lifetime allows")
+    assert command.stop() == 0
+
+
+def test_memory(start: Callable[..., Command]) -> None:
+    command = start("--workers-max-rss", "1000000")
+    command.wait_for("more than workers_max_rss allows")
+    assert command.stop() == 0
+
+
+def test_blocked_worker(start: Callable[..., Command]) -> None:
+    """It is aborted, and shows where it was; the others serve meanwhile."""
+    command = start("--timeout-worker-healthcheck", "2")
+    before = children(command)
+    with socket.create_connection(("127.0.0.1", command.port), timeout=PATIENCE) as blocked:
+        blocked.sendall(b"GET /block HTTP/1.1\r\nHost: a\r\n\r\n")
+        command.wait_for("shows no sign of life")
+        command.wait_for("in app")  # of the dump
+        command.wait_for("ended by SIGABRT")
+        assert blocked.recv(100) == b""
+    until(lambda: len(children(command)) == 2 and children(command) != before, "there is another one")
+    ask(command.port)
+    assert command.stop() == 0
+
+
+def test_supervisor_that_is_killed(start: Callable[..., Command]) -> None:
+    """Its workers end, and the port is free."""
+    command = start()
+    pids, port = children(command), command.port
+    command.process.kill()
+    until(lambda: not any(alive(pid) for pid in pids), "the workers end")
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", port))
+
+
+def test_preload(place: Workplace) -> None:
+    place.write("pid", "import os\nprint('imported by', os.getpid())\n" + PID)
+    command = place.pronghorn("pid:app", "--workers", "2", "--preload")
+    command.wait_for("running on")
+    assert ask(command.port) in children(command)
+    assert command.stop() == 0
+    assert [line for line in command.lines if "imported by" in line] == [f"imported by {command.process.pid}"]
+
+
+def test_needs_a_name(place: Workplace) -> None:
+    command = place.script("import pronghorn\nasync def app(*_): ...\npronghorn.run(app, workers=2)\n")
+    assert command.exit() == 3
+    assert "need the application by name" in "\n".join(command.lines)
