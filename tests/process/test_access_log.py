@@ -113,7 +113,7 @@ def test_json(served: Callable[..., Command]) -> None:
     assert (first["path"], first["query"], first["referer"]) == ('/slow"\\', "q", '"r" \\ \xc3\xa9')
     assert (first["status"], first["bytes"], first["user_agent"], first["request_id"]) == (200, 5, None, "abc.123")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", first["time"])
-    assert 0.02 <= second["duration"] < PATIENCE
+    assert 0.01 <= second["duration"] < PATIENCE  # uvloop ends a sleep of 20 ms a little early
     assert re.fullmatch(r"[0-9a-f]{12}-\d{6}", second["request_id"])
 
 
@@ -129,7 +129,7 @@ def test_every_atom(served: Callable[..., Command], monkeypatch: pytest.MonkeyPa
         "127.0.0.1", "-", "-", "GET /slow?a=b HTTP/1.1", "GET", "/slow", "a=b", "HTTP/1.1", "200", "5", "5", "-", "me",
     ]  # fmt: skip
     seconds, micro, milli, exact, pid = found[13:18]
-    assert int(seconds) == int(micro) // 1_000_000 and int(milli) == int(micro) // 1000 >= 20
+    assert int(seconds) == int(micro) // 1_000_000 and int(milli) == int(micro) // 1000 >= 10
     assert abs(float(exact) * 1e6 - int(micro)) < 100_000
     assert pid == f"<{command.process.pid}>"
     assert found[18:22] == ["1, 2", "-", "text/plain", '\\"q\\" \\\\ \\xE9 \\x09']
