@@ -26,6 +26,7 @@ cdef extern from *:
     void reset_on_close(int fd) nogil
 
 cdef enum:
+    HELD_SIZE = 4096            # bytes of output that are copied to be sent a little later
     READ_BUFFER = 262144        # one read takes what a fast client has sent meanwhile
 
 
@@ -48,6 +49,7 @@ cdef class Connections:
     cdef uint32_t jitter
     cdef str proxy_protocol     # off, on, v1 or v2
     cdef object proxies         # who may speak it
+    cdef bint holding           # small output is sent together with that of others
     cdef list outgoing          # connections whose wire was written to outside of our steps
 
     cdef void link(self, Connection connection) noexcept
@@ -77,6 +79,8 @@ cdef class Connection(Edge):
     cdef void opened(self) noexcept
     cdef void lose(self) noexcept
     cdef void gone(self) noexcept
+    cdef bint hold(self, const char* head, size_t head_length, const char* body, size_t length, const char* tail,
+                   size_t tail_length) noexcept
     cdef void queue(self, const char* data, size_t length) noexcept
     cdef void queue_rest(self, object owner, size_t done) noexcept
     cdef size_t waiting(self) noexcept

@@ -297,6 +297,9 @@ cdef class Connection(Edge):
         out.size = mark
         if self.ended:
             return 0
+        if self.owner.holding and head_length + length + tail_length <= HELD_SIZE \
+                and self.hold(head, head_length, body, length, tail, tail_length):
+            return 0
         if self.fd >= 0 and not self.backlog:
             while True:
                 if length == 0:
@@ -343,6 +346,11 @@ cdef class Connection(Edge):
             if done < tail_length:
                 self.queue(tail + done, tail_length - done)
         return 0
+
+    cdef bint hold(self, const char* head, size_t head_length, const char* body, size_t length, const char* tail,
+                   size_t tail_length) noexcept:
+        """Keep output for the end of the batch; False if it has to be sent now."""
+        return False
 
     cdef void queue(self, const char* data, size_t length) noexcept:
         """Leave bytes to the transport."""

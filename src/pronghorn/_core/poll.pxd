@@ -62,7 +62,10 @@ cdef class Poll:
     cdef void change(self, Watch* watch, uint32_t events) noexcept
     cdef void forget(self, Watch* watch) noexcept
     cdef void drop_set(self) noexcept
-    cdef void settle(self) noexcept             # after each batch; for those who inherit
+    # For those who inherit:
+    cdef void begun(self) noexcept              # a batch is about to be worked on
+    cdef void advanced(self) noexcept           # one of it is done
+    cdef void settle(self) noexcept             # all of it
 
 
 cdef struct Piece:

@@ -150,14 +150,22 @@ cdef class Poll:
             return
         self.count = max(epoll_wait(self.fd, self.batch, BATCH, 0), 0)
         self.at = 0
+        self.begun()
         while self.at < self.count:
             watch = <Watch*> self.batch[self.at].data.ptr
             events = self.batch[self.at].events
             self.at += 1
             if watch is not NULL:
                 watch.ready(watch.subject, events)
+                self.advanced()
         self.count = 0
         self.settle()
+
+    cdef void begun(self) noexcept:
+        pass
+
+    cdef void advanced(self) noexcept:
+        pass
 
     cdef void settle(self) noexcept:
         pass

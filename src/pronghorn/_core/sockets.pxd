@@ -12,6 +12,8 @@ from .poll cimport Acceptor, Poll, Queue, Watch
 
 
 cdef enum:
+    MOST_HELD = 16              # connections whose output is sent together
+    CROWD = 4                   # connections that are ready at once, from which on there is something to gain
     SHARES = 256                # processes that may listen to the same sockets
     NOBODY = 0xFFFFFFFF         # connections of one that does not accept any
 
@@ -32,6 +34,11 @@ cdef class Sockets(Poll):
     cdef Share* shares          # the same
     cdef int slot               # ours
 
+    cdef list held              # connections whose output waits for that of others
+    cdef double before          # when the event before this one was done with
+    cdef double first           # when the first of them was held
+
+    cdef void release(self) noexcept
     cdef void publish(self, uint32_t connections) noexcept
     cdef void bury(self, SocketConnection connection) noexcept
 
@@ -48,6 +55,7 @@ cdef class SocketConnection(Connection):
     cdef uint8_t deaf           # nothing is read: reading pauses, or there is nothing more to come
     cdef uint8_t finished       # the client has shut down its side, or we are only waiting for `pending` to go out
     cdef uint8_t shutting       # our side is to be shut down after that
+    cdef uint8_t held           # `pending` waits for the output of others, not for the socket
 
     cdef void ready(self, uint32_t events) noexcept
     cdef void readable(self) noexcept

@@ -35,6 +35,9 @@ cdef extern from *:
     """
     double monotonic() nogil
 
+cdef double QUICK = 8e-6        # seconds: an application that takes less keeps its clients awake
+cdef double SLOW = 2e-4         # one that takes more is not waited for
+cdef double LONGEST = 3e-4      # seconds until what is held is sent all the same
 cdef double SILENT = 3.0        # seconds after which a process that shows no sign of life is not waited for
 HIGH_WATER = 65536              # where the settings leave it to the event loop: as uvloop does
 
@@ -62,6 +65,7 @@ cdef class Sockets(Poll):
             self.slot = slot
         self.connections = connections
         self.closed = []
+        self.held = []
         self.high_water = connections.write_high_water or HIGH_WATER
         self.low_water = self.high_water // 4
 
@@ -82,7 +86,38 @@ cdef class Sockets(Poll):
     def settle_now(self):
         self.settle()
 
+    cdef void begun(self) noexcept:
+        if self.count >= CROWD:
+            self.before = monotonic()
+
+    cdef void advanced(self) noexcept:
+        """While many are served at once by an application that takes a while, the client sleeps between two answers, and
+        waking it costs more than the sending: some are sent together. How long they wait for that is limited by
+        the number and by the clock, and one that takes long is not waited for."""
+        cdef double now
+        if self.count < CROWD:
+            return
+        now = monotonic()
+        self.connections.holding = QUICK < now - self.before < SLOW
+        self.before = now
+        if self.held and (not self.connections.holding or now - self.first > LONGEST or len(self.held) >= MOST_HELD):
+            self.release()
+
+    cdef void release(self) noexcept:
+        cdef list held = self.held
+        cdef SocketConnection connection
+        self.held = []
+        for connection in held:
+            connection.held = False
+            if connection.pending is not NULL and connection.watch.watched:
+                connection.writable()
+                if connection.pending is not NULL:
+                    connection.put()
+
     cdef void settle(self) noexcept:
+        self.connections.holding = False
+        if self.held:
+            self.release()
         while self.closed:
             (<SocketConnection> self.closed.pop()).gone()
         if self.acceptors:
@@ -221,6 +256,27 @@ cdef class SocketConnection(Connection):
 
     # For the edge.
 
+    cdef bint hold(self, const char* head, size_t head_length, const char* body, size_t length, const char* tail,
+                   size_t tail_length) noexcept:
+        cdef Sockets sockets = <Sockets> self.transport
+        if self.fd < 0 or self.pending is not NULL:
+            return False
+        try:
+            if not sockets.held:
+                sockets.first = sockets.before
+            sockets.held.append(self)
+            if head_length:
+                put_copy(&self.pending, head, head_length)
+            if length:
+                put_copy(&self.pending, body, length)
+            if tail_length:
+                put_copy(&self.pending, tail, tail_length)
+        except MemoryError as error:
+            self.broken(error)
+            return True
+        self.held = self.backlog = True
+        return True
+
     cdef void queue(self, const char* data, size_t length) noexcept:
         if not self.ended:
             try:
@@ -239,6 +295,8 @@ cdef class SocketConnection(Connection):
 
     cdef void put(self) noexcept:
         self.note_backlog()
+        if self.held:
+            return
         (<Sockets> self.transport).change(&self.watch, self.watch.events | EPOLLOUT)
         if self.wire.writable and self.pending.size > (<Sockets> self.transport).high_water:
             self.wire.set_writable(False)
