@@ -13,6 +13,7 @@ import pytest
 from peer import Peer
 from serving import LOOPS, Server, modes, serve
 
+PLAIN = [loop for loop in LOOPS if loop != "tls"]
 MODES = modes("lazy", "eager", "task")
 HTTP = {"asgi": {"version": "3.0", "spec_version": "2.5"}, "type": "http", "scheme": "http", "root_path": ""}
 KEYS = {
@@ -318,7 +319,7 @@ def test_root_path(root: str, target: str, path: str, raw_path: bytes) -> None:
         assert (scope["root_path"], scope["path"], scope["raw_path"]) == (root, path, raw_path)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", PLAIN)
 def test_unix_socket(folder: Path, loop: str) -> None:
     """Over a unix socket there is no client address, and the server is (path, None)."""
     path = str(folder / f"{loop}.sock")
@@ -334,7 +335,7 @@ def test_unix_socket(folder: Path, loop: str) -> None:
         assert server.line()
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", PLAIN)
 def test_ipv6(loop: str) -> None:
     """Addresses have two parts in ASGI, in IPv6 too."""
     if not socket.has_ipv6:
@@ -350,6 +351,16 @@ def test_ipv6(loop: str) -> None:
         scope = server.calls[0]
         assert scope["client"] == ("::1", client.getsockname()[1])
         assert scope["server"] == ("::1", server.port)
+
+
+@pytest.mark.parametrize("loop", PLAIN)
+@pytest.mark.parametrize("host", ["0.0.0.0", None])
+def test_server_is_the_address_that_the_client_came_to(loop: str, host: str | None) -> None:
+    with serve(ok, loop=loop, host=host) as server:
+        for address in ("127.0.0.1", "127.0.0.2", "127.0.0.1"):
+            with Peer((address, server.port)) as peer:
+                assert peer.send(request()).response().status == 200
+            assert server.calls.pop()["server"] == (address, server.port)
 
 
 class TestUnderscores:

@@ -215,12 +215,20 @@ cdef class Connection(Edge):
         self.out = owner.out
         self.fd = -1
         owner.jitter = owner.jitter * 1103515245 + 12345
-        self.wire = entrance.wire(self, owner.jitter >> 8)
+        if entrance.places is None:
+            self.wire = entrance.wire(self, owner.jitter >> 8)
+        else:
+            self.transport = entrance       # until the real one tells the address: it saves a field of every connection
 
     # asyncio.Protocol
 
     def connection_made(self, transport):
         cdef Connections owner = self.owner
+        cdef Entrance entrance
+        if self.wire is None:
+            entrance = self.transport
+            name = transport.get_extra_info("sockname") or entrance.template["server"]      # it may be gone already
+            self.wire = entrance.at(name[0]).wire(self, owner.jitter >> 8)
         self.transport = transport
         sock = transport.get_extra_info("socket")
         if sock is not None:

@@ -9,6 +9,9 @@ from .http1 cimport Http1
 from .preface cimport BLOCK, COMPLETE, INCOMPLETE, LINE, LONGEST_PREFACE, Preface, Verdict, read_preface
 from .tls cimport Tls
 
+cdef enum:
+    PLACES = 64                 # addresses of the machine that are remembered
+
 cdef dict VERSIONS = {"off": 0, "on": LINE | BLOCK, "v1": LINE, "v2": BLOCK}
 
 
@@ -21,8 +24,27 @@ cdef class Entrance:
         self.template = template
         self.versions = <Versions> <int> VERSIONS[proxy_protocol]
         self.allowed = allowed
+        self.certificates = certificates
+        server = template["server"]
+        if server is not None and server[0] in ("0.0.0.0", "::"):
+            self.places = {}
         if certificates is not None:
             self.shelter = Shelter.__new__(Shelter, service, template, certificates)
+
+    cdef Entrance at(self, str host):
+        """The entrance for those who have come in at this address of the machine: it is what `server` says."""
+        cdef dict template
+        entrance = self.places.get(host)
+        if entrance is None:
+            template = PyDict_Copy(self.template)
+            template["server"] = (host, template["server"][1])
+            entrance = Entrance(
+                self.service, template, self.certificates,
+                {number: name for name, number in VERSIONS.items()}[<int> self.versions], self.allowed,
+            )
+            if len(self.places) < PLACES:
+                self.places[host] = entrance
+        return entrance
 
     cdef Wire wire(self, Edge edge, uint32_t jitter):
         """jitter: any number that differs from one connection to the next."""

@@ -94,6 +94,9 @@ cdef Sent send_queue(Queue* queue, int fd) noexcept
 cdef void drop_queue(Queue** queue) noexcept
 
 
+cdef str local_host(int fd)                 # the address of ours that a connection has come to, or None
+
+
 cdef class Acceptor:
     """Accepts the connections of a listening socket, which stays somebody else's."""
     cdef readonly Poll poll

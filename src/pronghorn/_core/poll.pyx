@@ -49,6 +49,17 @@ cdef extern from *:
             *port = ntohs(peer.v6.sin6_port);
         return accepted;
     }
+
+    static int local_address(int fd, char *host, int room)
+    {
+        union { struct sockaddr any; struct sockaddr_in v4; struct sockaddr_in6 v6; struct sockaddr_storage all; } ours;
+        socklen_t length = sizeof ours;
+        if (getsockname(fd, &ours.any, &length) < 0)
+            return 0;
+        if (ours.any.sa_family == AF_INET)
+            return inet_ntop(AF_INET, &ours.v4.sin_addr, host, room) != NULL;
+        return ours.any.sa_family == AF_INET6 && inet_ntop(AF_INET6, &ours.v6.sin6_addr, host, room) != NULL;
+    }
     """
     int AVAILABLE
     int EPOLL_CTL_ADD
@@ -60,6 +71,7 @@ cdef extern from *:
     int epoll_wait(int set, epoll_event* events, int count, int wait) nogil
     void no_delay(int fd) nogil
     int accept_peer(int fd, char* host, int room, int* port) nogil
+    int local_address(int fd, char* host, int room) nogil
     int c_close "close" (int fd) nogil
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -77,7 +89,7 @@ cdef enum:
     PARTS = 32                  # pieces sent by one system call
 
 PAUSE = 1.0                     # seconds until a process without free descriptors tries again to accept
-LATER = 0.01                    # seconds until one that has its share of the connections looks again
+cdef double LATER = 0.01        # seconds until one that has its share of the connections looks again
 
 available = bool(AVAILABLE)
 
@@ -261,6 +273,11 @@ cdef void drop_queue(Queue** place) noexcept:
         drop_first(place[0])
     free(place[0])
     place[0] = NULL
+
+
+cdef str local_host(int fd):
+    cdef char host[HOST]
+    return host.decode("ascii") if local_address(fd, host, HOST) else None
 
 
 cdef void acceptor_ready(void* acceptor, uint32_t events) noexcept:

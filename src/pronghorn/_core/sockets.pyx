@@ -8,7 +8,7 @@ from libc.stdint cimport uint32_t
 
 from .edge cimport READ_BUFFER, reset_on_close
 from .poll cimport (
-    ACCEPTS, ALL, BROKEN, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, Sent, drop_queue, put_copy, put_rest, send_queue,
+    ACCEPTS, ALL, BROKEN, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, Sent, drop_queue, put_copy, local_host, put_rest, send_queue,
 )
 from .wire cimport Wire
 
@@ -162,7 +162,11 @@ cdef class SocketAcceptor(Acceptor):
     cdef void accepted(self, int fd, object peer) noexcept:
         cdef Sockets sockets = <Sockets> self.poll
         cdef SocketConnection connection
-        connection = SocketConnection.__new__(SocketConnection, sockets.connections, self.entrance)
+        cdef Entrance entrance = self.entrance
+        if entrance.places is not None:
+            host = local_host(fd)
+            entrance = entrance.at(entrance.template["server"][0] if host is None else host)
+        connection = SocketConnection.__new__(SocketConnection, sockets.connections, entrance)
         connection.transport = sockets
         connection.peer = peer
         connection.peer_known = True
