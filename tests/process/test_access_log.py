@@ -269,7 +269,8 @@ def test_a_file_that_is_moved_away(place: Any) -> None:
 
 def test_two_processes_append_whole_lines_to_one_file(served: Callable[..., Command], place: Any) -> None:
     log = place.path / "both.log"
-    commands = [served("--access-log-file", str(log)) for _ in range(2)]
+    room = ("--access-log-buffer", "100000000")  # a busy machine may keep the writers waiting
+    commands = [served("--access-log-file", str(log), *room) for _ in range(2)]
     count = 3000
 
     def load(port: int, name: str) -> None:
