@@ -59,6 +59,7 @@ class Child:
         self.looked_at = self.born
         self.replaces: Child | None = None  # to be stopped when this one serves
         self.leaving = False
+        self.outdated = False  # to be replaced when it serves
         self.hurry_at = 0.0  # a graceful stop is cut short then; 0: never
         self.kill_at = 0.0
         self.code: int | None = None
@@ -155,12 +156,18 @@ class Worker(Server):
 
 
 def start(config: Config, listeners: Iterable[Listener], board: Board, others: Iterable[Closable]) -> Child:
-    """Start a worker. ``others``: what of the supervisor's it must not hold open."""
+    """Start a worker; OSError when the system refuses. ``others``: what of the supervisor's it must not hold open."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     slot = board.take()
     flush()
-    pid = fork()
+    try:
+        pid = fork()
+    except OSError:
+        ours.close()
+        theirs.close()
+        board.free(slot)
+        raise
     if pid:
         theirs.close()
         return Child(pid, ours, slot)
@@ -197,13 +204,15 @@ def fork() -> int:
     A signal that comes meanwhile waits: in the child ours would swallow it, and tell the parent of it.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    pid = os.fork()
-    if pid == 0:
-        os.setpgid(0, 0)
-        signal.set_wakeup_fd(-1)
-        for name in (*OURS, *NOT_OURS):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            os.setpgid(0, 0)
+            signal.set_wakeup_fd(-1)
+            for name in (*OURS, *NOT_OURS):
+                signal.signal(getattr(signal, name), signal.SIG_DFL)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid
 
 
