@@ -6,10 +6,11 @@ import mmap
 import struct
 import time
 
-__all__ = ["NOBODY", "SLOTS", "SLOT_SIZE", "Board"]
+__all__ = ["MOST", "NOBODY", "SLOTS", "SLOT_SIZE", "Board"]
 
 SLOTS = 256
 SLOT_SIZE = 16
+MOST = 200  # workers wanted at once: those that start and those that stop have slots as well
 BEAT = struct.Struct("d")
 CONNECTIONS = struct.Struct("I")
 NOBODY = 0xFFFFFFFF  # instead of a number of connections: this one does not accept any
@@ -24,6 +25,9 @@ class Board:
         self.taken: set[int] = set()
         for slot in range(SLOTS):
             CONNECTIONS.pack_into(self.page, slot * SLOT_SIZE + BEAT.size, NOBODY)
+
+    def has_room(self) -> bool:
+        return len(self.taken) < SLOTS
 
     def take(self) -> int:
         """A slot that is nobody's; its time begins now."""

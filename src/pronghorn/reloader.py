@@ -39,6 +39,7 @@ class Watch:
         self.delay = delay
         self.out, self.into = socket.socketpair()
         self.heard = b""
+        self.over = False  # nobody looks any more
         self.pid = 0
         self.owner = os.getpid()
         self.before: dict[Path, int] = {}
@@ -69,21 +70,27 @@ class Watch:
 
     def taken(self) -> set[Path]:
         """The files that have changed since the last time."""
+        if self.over:
+            return set()
         try:
-            self.heard += self.out.recv(65536)
+            said = self.out.recv(65536)
         except BlockingIOError:
             return set()
+        self.over = not said
+        self.heard += said
         *lines, self.heard = self.heard.split(b"\n")
         return {Path(path) for line in lines for path in json.loads(line)}
 
     def wants(self, path: Path) -> bool:
         """Whether a change of this file counts."""
-        name = path.name
-        if any(part in SKIPPED for part in path.parts):
+        folder = next((folder for folder in self.folders if path.is_relative_to(folder)), None)
+        if any(part in SKIPPED for part in path.relative_to(folder or path.root).parts):
             return False
+        if path.name in self.includes:  # .env, say, which .* excludes
+            return True
         if any(matches(path, pattern) for pattern in self.excludes):
             return False
-        return any(matches(path, pattern) for pattern in self.includes) and bool(name)
+        return any(matches(path, pattern) for pattern in self.includes)
 
     def _run(self) -> None:
         for some in self._changes():
@@ -98,14 +105,18 @@ class Watch:
             yield from self._compare()
             return
         step = max(int(self.delay * 1000), 1)
-        turns = watch(
-            *self.folders, debounce=step, step=min(step, 50), watch_filter=None, raise_interrupt=False,
-            rust_timeout=200, yield_on_timeout=True,
-        )  # fmt: skip
-        for number, found in enumerate(turns):
-            if self._alone(0):
-                return
-            yield {Path(path) for _, path in found} | (self._differing() if number == 0 else set())
+        try:
+            turns = watch(
+                *self.folders, debounce=step, step=min(step, 50), watch_filter=None, raise_interrupt=False,
+                rust_timeout=200, yield_on_timeout=True,
+            )  # fmt: skip
+            for number, found in enumerate(turns):
+                if self._alone(0):
+                    return
+                yield {Path(path) for _, path in found} | (self._differing() if number == 0 else set())
+        except (OSError, RuntimeError) as error:  # the system allows each user so many directories
+            server_log().warning("The system does not tell of changes (%s): the files are looked at.", error)
+            yield from self._compare()
 
     def _alone(self, wait: float) -> bool:
         """Whether the supervisor has gone: it never writes to us."""
@@ -132,8 +143,8 @@ class Watch:
 
 
 def matches(path: Path, pattern: str) -> bool:
-    """Whether a pattern means this file: by its name, as a path, or because it is below a directory of that name."""
-    if fnmatch.fnmatch(path.name, pattern) or fnmatch.fnmatch(str(path), pattern):
+    """Whether a pattern means this file: by the end of its path, as a path, or because it is below such a directory."""
+    if (pattern.strip(".") and path.match(pattern)) or fnmatch.fnmatch(str(path), pattern):
         return True
     folder = Path(pattern)
     return folder.is_dir() and path.is_relative_to(folder.resolve())
@@ -161,6 +172,11 @@ class Reloader(Supervisor):
 
     def more(self) -> None:
         changed = {path for path in self.watch.taken() if self.counts(path)}
+        if self.watch.over and self.watch in self.own:
+            self.own.remove(self.watch)
+            self.selector.unregister(self.watch)
+            self.watch.close()
+            server_log().error("The process that watches the files has ended: changes are not noticed any more.")
         if changed and not self.stopping:
             names = ", ".join(f"'{shorten(path)}'" for path in sorted(changed))
             server_log().warning("Reloader detected changes in %s. Reloading...", names)

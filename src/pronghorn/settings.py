@@ -13,6 +13,7 @@ from dataclasses import Field, dataclass, fields
 from typing import Any
 
 from pronghorn.addresses import DEFAULT_PORT, Bind, Mode, Owner
+from pronghorn.board import MOST
 from pronghorn.errors import ConfigError
 from pronghorn.forms import Choice, Flag, Folder, Function, Number, Text, Texts, Truth, Words
 from pronghorn.headers import Headers
@@ -104,8 +105,8 @@ class Settings:
         list, Texts(Text("GLOB")), "Files not to watch; may be repeated.", ".*, .py[cod], .sw.*, ~*"
     )
     workers: int | None = process(
-        None, Number("INTEGER", "a whole number", 0, None, "$WEB_CONCURRENCY, or 1"), "Processes that serve.",
-        "$WEB_CONCURRENCY, or 1", "WEB_CONCURRENCY", 1,
+        None, Number("INTEGER", "a whole number", 0, None, "$WEB_CONCURRENCY, or 1", ceiling=MOST),
+        "Processes that serve.", "$WEB_CONCURRENCY, or 1", "WEB_CONCURRENCY", 1,
     )  # fmt: skip
     proxy_headers: bool = proxy(True, Flag(), "Believe what trusted proxies say of their clients.")
     server_header: bool = answers(True, Flag(), "Send Server: pronghorn, without a version.")

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pronghorn import listeners, loading
-from pronghorn.board import Board
+from pronghorn.board import MOST, Board
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.listeners import Listener
@@ -34,6 +34,7 @@ TURN = 0.25  # seconds between two looks at the clocks
 PATIENT_FOR = 10.0  # seconds a worker has to live for its end not to count as a failure to start
 LONGEST_PAUSE = 30.0  # seconds between two attempts
 EXTRA = 5.0  # seconds on top of what a worker allows itself for its stop
+RELOADED = "the server is reloaded"
 
 
 class Supervisor:
@@ -120,7 +121,8 @@ class Supervisor:
                 for line in key.fileobj.lines():
                     self.hear(key.fileobj, line)
         for number in self.inbox.taken():
-            self.actions[number]()
+            if number in self.actions:  # others that an application imported here has a handler for are its own
+                self.actions[number]()
         self.reap()
         self.more()
         if not self.stopping:
@@ -132,6 +134,7 @@ class Supervisor:
                 child.send(signal.SIGINT)
             if child.kill_at and time.monotonic() > child.kill_at:
                 server_log().error("Worker [%d] does not stop, and is killed", child.pid)
+                child.kill_at = float("inf")
                 child.kill()
 
     def hear(self, child: Child, line: str) -> None:
@@ -142,8 +145,10 @@ class Supervisor:
             if child.replaces is not None:
                 self.stop_one(child.replaces)
                 child.replaces = None
+            if child.outdated:
+                self.replace(child, RELOADED)
             self.became_ready += 1
-            if self.became_ready == self.wanted and not self.ever_ready:
+            if self.became_ready >= self.wanted and not self.ever_ready:
                 self.announce()
         elif line == "limit":
             self.replace(child, "it has served as many requests as limit_max_requests allows")
@@ -193,8 +198,10 @@ class Supervisor:
                     child.kill()
             elif child.state is State.SERVING:
                 if health and now - self.board.beat(child.slot) > health:
-                    server_log().error("Worker [%d] shows no sign of life (timeout_worker_healthcheck)", child.pid)
-                    child.abort()
+                    if not child.kill_at:
+                        server_log().error("Worker [%d] shows no sign of life (timeout_worker_healthcheck)", child.pid)
+                        child.abort()
+                        child.kill_at = now + EXTRA  # one that is held by a debugger cannot even abort
                 elif not child.leaving and (why := reason_to_replace(self.config, child, now)):
                     self.replace(child, why)
 
@@ -209,19 +216,31 @@ class Supervisor:
             return
         standing = [child for child in self.children if child.state is not State.STOPPING]
         for _ in range(self.wanted - len(standing)):
-            self.start_one(None)
+            if not self.start_one(None):
+                return
         while self.replacing and not any(child.replaces for child in self.children):
-            old, why = self.replacing.popleft()
+            old, why = self.replacing[0]
             if old in self.children and old.state is State.SERVING:
+                if not self.start_one(old):
+                    return
                 server_log().info("Worker [%d] is replaced: %s", old.pid, why)
-                self.start_one(old)
+            self.replacing.popleft()
 
-    def start_one(self, replaces: Child | None) -> None:
+    def start_one(self, replaces: Child | None) -> bool:
+        """Start a worker; False when that has to wait."""
+        if not self.board.has_room():
+            return False  # until one of those that stop has gone
         others = [*self.children, *self.own, self.inbox, self.selector]
-        child = start(self.config, self.listeners, self.board, others)
+        try:
+            child = start(self.config, self.listeners, self.board, others)
+        except OSError as error:
+            server_log().error("Cannot start a worker: %s", listeners.reason(error))
+            self.pause()
+            return False
         child.replaces = replaces
         self.children.append(child)
         self.selector.register(child, selectors.EVENT_READ)
+        return True
 
     def replace(self, child: Child, why: str) -> None:
         if child.leaving:
@@ -234,10 +253,12 @@ class Supervisor:
         server_log().info("Reloading")
         for child in self.children:
             if child.state is State.SERVING:
-                self.replace(child, "the server is reloaded")
+                self.replace(child, RELOADED)
+            elif child.state is State.STARTING:
+                child.outdated = True  # it may have imported the application before
 
     def change_number(self, by: int) -> None:
-        self.wanted = max(self.wanted + by, 1)
+        self.wanted = min(max(self.wanted + by, 1), MOST)
 
     # Stopping.
 

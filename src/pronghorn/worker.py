@@ -13,9 +13,10 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn, Protocol
 
+from pronghorn import modules
 from pronghorn.board import Board
 from pronghorn.config import Config
 from pronghorn.listeners import Listener
@@ -29,7 +30,8 @@ STARTUP_FAILURE = 3  # a supervisor does not try again after it
 BEAT = 1.0  # seconds between two signs of life
 ORPHANED = 2.0  # seconds for what is under way when the supervisor has gone
 OURS = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGCHLD")
-NOT_OURS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR2", "SIGWINCH", "SIGQUIT")  # but the supervisor's
+NOT_OURS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR2", "SIGWINCH")  # but the supervisor's
+TOLD = signal.SIGQUIT if os.name == "posix" else signal.SIGINT  # what a supervisor sends for a Ctrl-C; see Worker
 
 
 class State(enum.Enum):
@@ -59,6 +61,7 @@ class Child:
         self.looked_at = self.born
         self.replaces: Child | None = None  # to be stopped when this one serves
         self.leaving = False
+        self.outdated = False  # to be replaced when it serves
         self.hurry_at = 0.0  # a graceful stop is cut short then; 0: never
         self.kill_at = 0.0
         self.code: int | None = None
@@ -92,7 +95,7 @@ class Child:
     def send(self, number: int) -> None:
         if self.code is None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+                os.kill(self.pid, TOLD if number == signal.SIGINT else number)
 
     def kill(self) -> None:
         self.send(signal.SIGKILL)
@@ -106,13 +109,18 @@ class Child:
 
 
 class Worker(Server):
-    """A server whose listening sockets are its supervisor's."""
+    """A server whose listening sockets are its supervisor's.
+
+    A terminal sends SIGINT to every process that may read from it. That counts for nothing here: only what the
+    supervisor makes of it does.
+    """
 
     def __init__(self, config: Config, line: socket.socket, board: Board, slot: int) -> None:
         super().__init__(config)
         self.line = line
         self.board = board
         self.slot = slot
+        self.modules = 0  # that were imported when the supervisor last heard of them
         self._share = (board.page, slot)
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
@@ -125,9 +133,15 @@ class Worker(Server):
         await super().startup(sockets)
         if self.started:
             self._show_life()
-            if self.config.reload:
-                self.say("modules " + json.dumps(sorted(imported_files())))
             self.say("ready")
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As of any server, but a Ctrl-C is what the supervisor tells."""
+        with super().capture_signals():
+            signal.signal(signal.SIGINT, lambda *_: None)
+            signal.signal(TOLD, lambda _, frame: self._on_signal(signal.SIGINT, frame))
+            yield
 
     def _announce(self) -> None:
         """The supervisor does, for all of them."""
@@ -138,6 +152,9 @@ class Worker(Server):
 
     def _show_life(self) -> None:
         self.board.show_life(self.slot)
+        if self.config.reload and self.modules != len(sys.modules):  # some are only imported when they are needed
+            self.modules = len(sys.modules)
+            self.say("modules " + json.dumps(sorted(modules.files())))
         asyncio.get_running_loop().call_later(BEAT, self._show_life)
 
     def _supervisor_gone(self) -> None:
@@ -155,12 +172,18 @@ class Worker(Server):
 
 
 def start(config: Config, listeners: Iterable[Listener], board: Board, others: Iterable[Closable]) -> Child:
-    """Start a worker. ``others``: what of the supervisor's it must not hold open."""
+    """Start a worker; OSError when the system refuses. ``others``: what of the supervisor's it must not hold open."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     slot = board.take()
     flush()
-    pid = fork()
+    try:
+        pid = fork(own_group=not config.reload)
+    except OSError:
+        ours.close()
+        theirs.close()
+        board.free(slot)
+        raise
     if pid:
         theirs.close()
         return Child(pid, ours, slot)
@@ -168,6 +191,8 @@ def start(config: Config, listeners: Iterable[Listener], board: Board, others: I
         ours.close()
         for other in others:
             other.close()
+        if not config.preload:
+            modules.forget([*config.reload_dirs, ".", modules.program_folder()])
         be_a_worker(Worker(config, theirs, board, slot), [listener.socket for listener in listeners])
     except BaseException as error:
         server_log().critical("Exception in a worker\n", exc_info=error)
@@ -178,6 +203,8 @@ def be_a_worker(server: Worker, sockets: list[socket.socket]) -> NoReturn:
     """Serve, and end the process. The supervisor's frames are below: nobody may return to them."""
     for name in NOT_OURS:
         signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(TOLD, lambda *_: os._exit(0))
     with contextlib.suppress(ValueError, OSError, AttributeError):
         faulthandler.enable()
     code = 0
@@ -191,19 +218,23 @@ def be_a_worker(server: Worker, sockets: list[socket.socket]) -> NoReturn:
     finish(code)
 
 
-def fork() -> int:
-    """As os.fork(), into a process that is no part of what a terminal sends signals to, with no handler of ours.
+def fork(own_group: bool = True) -> int:
+    """As os.fork(), into a process with no handler of ours that is, in a group of its own, no part of what a terminal
+    sends signals to. Whoever shall be able to read from the terminal, as a debugger does, has to stay in the group.
 
     A signal that comes meanwhile waits: in the child ours would swallow it, and tell the parent of it.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    pid = os.fork()
-    if pid == 0:
-        os.setpgid(0, 0)
-        signal.set_wakeup_fd(-1)
-        for name in (*OURS, *NOT_OURS):
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            if own_group:
+                os.setpgid(0, 0)
+            signal.set_wakeup_fd(-1)
+            for name in (*OURS, *NOT_OURS, "SIGQUIT"):
+                signal.signal(getattr(signal, name), signal.SIG_DFL)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid
 
 
@@ -213,12 +244,6 @@ def finish(code: int) -> NoReturn:
         run_exit_functions()  # the application's: os._exit() calls nothing
     flush()
     os._exit(code)
-
-
-def imported_files() -> set[str]:
-    """The source files of everything that is imported."""
-    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    return {os.path.realpath(file) for file in files if file}
 
 
 def flush() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import resource
 import signal
 import socket
 import threading
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 
 PID = """
 import os
+import resource
 import time
 
 async def app(scope, receive, send):
@@ -275,3 +277,63 @@ def test_needs_a_name(place: Workplace) -> None:
     command = place.script("import pronghorn\nasync def app(*_): ...\npronghorn.run(app, workers=2)\n")
     assert command.exit() == 3
     assert "need the application by name" in "\n".join(command.lines)
+
+
+def test_reload_while_workers_start(place: Workplace) -> None:
+    """Whoever imported the application before the signal came is replaced as well."""
+    slow = PID + "\nprint('imported 1')\ntime.sleep(0.5)\n"
+    place.write("pid", slow)
+    command = place.pronghorn("pid:app", "--workers", "2", "--no-access-log")
+    command.wait_for("imported 1", 2)
+    before = children(command)
+    place.write("pid", slow.replace("imported 1", "imported 2"))
+    command.send(signal.SIGHUP)
+    command.wait_for("running on")
+    until(lambda: not before & children(command) and len(children(command)) == 2, "both are replaced")
+    command.wait_for("imported 2", 2)
+    assert command.stop() == 0
+
+
+def test_worker_that_is_held(start: Callable[..., Command]) -> None:
+    """It cannot even abort: it is killed, and the log tells of it once."""
+    command = start("--timeout-worker-healthcheck", "1")
+    victim = min(children(command))
+    os.kill(victim, signal.SIGSTOP)
+    command.wait_for(f"Worker [{victim}] died: ended by SIGKILL")
+    assert sum("shows no sign of life" in line for line in command.lines) == 1
+    assert sum("does not stop, and is killed" in line for line in command.lines) == 1
+    assert command.stop() == 0
+
+
+def test_more_than_there_is_room_for(place: Workplace) -> None:
+    command = place.pronghorn("hello:app", "--workers", "201")
+    assert command.exit() == 2
+    assert "--workers" in command.lines[-1]
+    assert "from 0 to 200" in command.lines[-1]
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="prlimit() is not there")
+def test_system_that_refuses_a_process(start: Callable[..., Command]) -> None:
+    """What is there goes on, and the next attempt may do."""
+    command = start()
+    before, pid = children(command), command.process.pid
+    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (5, usual[1]))
+    command.send(signal.SIGHUP)
+    command.wait_for("Cannot start a worker: too many open files")
+    assert ask(command.port) in before
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+    until(lambda: not before & children(command) and len(children(command)) == 2, "both are replaced")
+    assert command.stop() == 0
+    command.clean()
+
+
+def test_signals_of_a_preloaded_application(place: Workplace) -> None:
+    place.write("pid", "import signal\nsignal.signal(signal.SIGALRM, lambda *_: print('alarm'))\n" + PID)
+    command = place.pronghorn("pid:app", "--workers", "2", "--preload")
+    command.wait_for("running on")
+    command.send(signal.SIGALRM)
+    command.wait_for("alarm")
+    assert ask(command.port) in children(command)
+    assert command.stop() == 0
+    command.clean()

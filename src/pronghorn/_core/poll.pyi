@@ -1,5 +1,6 @@
 import asyncio
 
+LATER: float
 PAUSE: float
 available: bool
 
