@@ -276,14 +276,12 @@ class Server(Exits):
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        self._access_log = open_access_log(self.config)
-        compiled = self._access_log.lines if self._access_log is not None else None
         self.connections = Connections(
             loop,
             self.config.loaded_app,
             self.config,
             state=self.lifespan.state,
-            access=compiled or (logs.make_access(loggers.access_log()) if self.config.access_log else None),
+            access=self._access(),
             error=server_log(),
             on_limit=self._on_limit,
             limit=self.limit_max_requests,
@@ -296,6 +294,13 @@ class Server(Exits):
             except OSError as error:
                 raise StartupError(f"cannot listen on {listener.name}: {listeners.reason(error)}") from None
             self.servers.append(server)
+
+    def _access(self) -> Any:
+        """What the connections tell of each request, if anything."""
+        self._access_log = open_access_log(self.config)
+        if self._access_log is not None:
+            return self._access_log.lines
+        return logs.make_access(loggers.access_log()) if self.config.access_log else None
 
     def _on_limit(self) -> None:
         server_log().warning("Maximum request limit of %s exceeded. Terminating process.", self.limit_max_requests)

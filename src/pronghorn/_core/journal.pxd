@@ -3,8 +3,8 @@
     request     begin() --> a `line`: what the request's head says, kept apart because the scope is the application's
     response    close() --> the record or the line, once, with a status and the size of the body
 
-Records hands it to the logging of the Python layer. Lines is the compiled form: it appends finished lines to memory of
-its own, which somebody else takes away in batches; no file, no lock, no Python object is made for a line. Every value
+Records hands it to the logging of the Python layer; Reports hands over both ends, for a logger of somebody else's. Lines
+is the compiled form: it appends finished lines to memory of its own, which somebody else takes away in batches; no file, no lock, no Python object is made for a line. Every value
 that a client or an application has a say in is escaped, so that a request is one line, whatever it holds.
 """
 
@@ -71,6 +71,12 @@ cdef class Journal:
 cdef class Records(Journal):
     """Each line is a call of the Python layer, with uvicorn's five arguments."""
     cdef object access
+
+
+cdef class Reports(Journal):
+    """Two calls of the Python layer for each request: begun() with its head, over() with the response."""
+    cdef object begun
+    cdef object over
 
 
 cdef class Lines(Journal):

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from pronghorn._core.output import Output as Output
 
@@ -8,6 +9,16 @@ class Journal:
 
 class Records(Journal):
     def __init__(self, access: Callable[[str, str, str, str, int], None]) -> None: ...
+
+class Reports(Journal):
+    def __init__(
+        self,
+        begun: Callable[
+            [tuple[str, int] | None, str, bytes, bytes, str, list[tuple[bytes, bytes]]],
+            object,
+        ],
+        over: Callable[[Any, int, Iterable[tuple[bytes, bytes]] | None, int], object],
+    ) -> None: ...
 
 class Lines(Journal):
     missed: int

@@ -137,6 +137,33 @@ cdef class Records(Journal):
         self.access(client_text(line[0]), line[1], target_text(line), line[4], status)
 
 
+# Reports.
+
+cdef class Reports(Journal):
+    """begun: called with client, method, path, query, HTTP version and headers of each request. over: called with what
+    begun() returned, the status, the response's headers (None without a response) and the size of its body."""
+
+    def __init__(self, begun, over):
+        self.begun = begun
+        self.over = over
+        self.late = self.sessions = True
+
+    cdef tuple begin(self, object client, object method, object path, object query, object version, list headers):
+        return (client, method, path, query, version, self.begun(client, method, path, query, version, headers), None)
+
+    cdef object readable(self, object headers):
+        try:
+            return [tuple(pair) for pair in headers]
+        except TypeError:               # which is told to the application when they are written
+            return headers
+
+    cdef tuple answer(self, tuple line, object headers):
+        return line[:6] + (headers,)
+
+    cdef void close(self, tuple line, int status, int64_t size) noexcept:
+        self.over(line[5], status, line[6], size)
+
+
 # Lines.
 
 cdef inline bint plain(const uint8_t* text, size_t length) noexcept nogil:
