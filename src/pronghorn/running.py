@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import sys
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from pronghorn.config import Config
 from pronghorn.errors import ConfigError
 from pronghorn.loggers import server_log
+from pronghorn.notify import Manager
 from pronghorn.server import Server
 
 __all__ = ["STARTUP_FAILURE", "run", "run_until_stopped"]
@@ -33,15 +35,24 @@ def run_until_stopped(server: Server) -> None:
     if (config.reload or (config.workers or 1) > 1) and not isinstance(config.app, str):
         server_log().warning("reload and workers need the application by name, as in 'main:app'.")
         sys.exit(STARTUP_FAILURE)
+    manager = Manager.take(os.environ)
+    manager.status("Starting")
     if config.reload or (config.workers or 1) > 1:
-        sys.exit(supervise(config))
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run()
+        sys.exit(supervise(config, manager))
+    if manager.interval:
+        with contextlib.suppress(ValueError, OSError, AttributeError):  # standard error may have no file behind it
+            faulthandler.enable()  # a watchdog ends us by SIGABRT: show where we were
+    server.companions.manager = manager
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run()
+    finally:
+        manager.close()
     if server.failure is not None:
         sys.exit(STARTUP_FAILURE)
 
 
-def supervise(config: Config) -> int:
+def supervise(config: Config, manager: Manager) -> int:
     """Serve from processes of their own; the exit status."""
     if not hasattr(os, "fork"):
         named = "reload" if config.reload else "workers"
@@ -49,4 +60,6 @@ def supervise(config: Config) -> int:
     from pronghorn.reloader import Reloader  # a server alone needs neither
     from pronghorn.supervisor import Supervisor
 
-    return (Reloader if config.reload else Supervisor)(config).run()
+    supervisor = (Reloader if config.reload else Supervisor)(config)
+    supervisor.manager = manager
+    return supervisor.run()

@@ -228,6 +228,9 @@ class Settings:
     timeout_worker_startup: float | None = process(300.0, seconds(), "Seconds for a worker to become ready.")
     workers_lifetime: float | None = process(None, seconds(), "Seconds after which a worker is replaced.")
     workers_max_rss: int | None = process(None, size(), "Memory of a worker above which it is replaced.")
+    loop_stall_log: float | None = process(
+        5.0, seconds(), "Seconds of a blocked event loop after which a warning says where."
+    )
     ssl_minimum_version: str = encryption("1.2", Choice(("1.2", "1.3")), "Oldest version of TLS that is spoken.")
     ssl_sni: list[tuple[str, str, str | None]] = encryption(  # noqa: RUF009
         list, Names(), "Certificate for a server name, or for *.domain; may be repeated.", "none"

@@ -24,8 +24,10 @@ from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
+from pronghorn.notify import Manager
 from pronghorn.recycling import reason_to_replace
 from pronghorn.signals import Inbox
+from pronghorn.standing import Standing, follow
 from pronghorn.worker import STARTUP_FAILURE, Child, State, start
 
 __all__ = ["Supervisor"]
@@ -33,6 +35,7 @@ __all__ = ["Supervisor"]
 TURN = 0.25  # seconds between two looks at the clocks
 PATIENT_FOR = 10.0  # seconds a worker has to live for its end not to count as a failure to start
 LONGEST_PAUSE = 30.0  # seconds between two attempts
+FRESH = 3.0  # seconds for which a sign of life counts as one
 EXTRA = 5.0  # seconds on top of what a worker allows itself for its stop
 
 
@@ -53,7 +56,9 @@ class Supervisor:
         self.start_at = 0.0  # not before, after failures
         self.ever_ready = False
         self.became_ready = 0
-        self.stopping = False
+        self.stopping = self.reloading = False
+        self.manager = Manager()
+        self.standing = Standing.STARTING
         self.status = 0
         self.actions: dict[int, Callable[[], None]] = {
             signal.SIGINT: lambda: self.stop(signal.SIGINT),
@@ -111,6 +116,7 @@ class Supervisor:
             listener.close()
         self.selector.close()
         self.inbox.close()
+        self.manager.close()
 
     # One turn.
 
@@ -126,6 +132,7 @@ class Supervisor:
         if not self.stopping:
             self.look_at_clocks()
             self.fill()
+        self.report()
         for child in self.children:
             if child.hurry_at and time.monotonic() > child.hurry_at:
                 child.hurry_at = 0.0
@@ -151,6 +158,25 @@ class Supervisor:
     def announce(self) -> None:
         self.ever_ready = True
         listeners.announce(self.listeners, self.config.is_ssl)
+
+    def report(self) -> None:
+        """See how all of them are getting on, and tell the service manager."""
+        before, count = self.standing, self.wanted
+        if self.reloading and before is Standing.RELOADING and not self.replacing:
+            self.reloading = any(child.replaces for child in self.children)
+        if self.stopping:
+            self.standing = Standing.STOPPING
+        elif self.ever_ready:
+            self.standing = Standing.RELOADING if self.reloading else Standing.READY
+        follow(self.manager, before, self.standing, f"Serving from {count} process{'es' if count > 1 else ''}")
+        if self.stopping or self.any_alive():
+            self.manager.alive()
+
+    def any_alive(self) -> bool:
+        """Whether there is a worker that serves and is not blocked."""
+        now = time.monotonic()
+        serving = (child for child in self.children if child.state is State.SERVING)
+        return any(now - self.board.beat(child.slot) < FRESH for child in serving)
 
     def reap(self) -> None:
         for child in [child for child in self.children if child.has_ended()]:
@@ -217,7 +243,7 @@ class Supervisor:
                 self.start_one(old)
 
     def start_one(self, replaces: Child | None) -> None:
-        others = [*self.children, *self.own, self.inbox, self.selector]
+        others = [*self.children, *self.own, self.inbox, self.selector, self.manager]
         child = start(self.config, self.listeners, self.board, others)
         child.replaces = replaces
         self.children.append(child)
@@ -232,6 +258,7 @@ class Supervisor:
     def replace_all(self) -> None:
         """Another process for every worker, one after the other, with what the application and the files are now."""
         server_log().info("Reloading")
+        self.reloading = True
         for child in self.children:
             if child.state is State.SERVING:
                 self.replace(child, "the server is reloaded")
