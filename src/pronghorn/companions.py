@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from pronghorn.notify import Manager
+from pronghorn.pidfile import PidFile
 from pronghorn.stall import StallLog
 from pronghorn.standing import Standing, follow
 from pronghorn.tls import Renewal
@@ -24,8 +25,13 @@ class Companions:
         self.renewal: Renewal | None = None
         self.stall_log: StallLog | None = None
         self.manager = Manager()
+        self.pid_file = PidFile(None)
         self.heart: asyncio.TimerHandle | None = None
         self.standing = Standing.STARTING
+
+    def bound(self) -> None:
+        """The addresses are the server's."""
+        self.pid_file.write()
 
     def started(self) -> None:
         """The server serves."""

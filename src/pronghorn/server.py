@@ -108,6 +108,7 @@ class Server(Exits):
             if self._should_exit:
                 return
             self._listeners = listeners.adopt(sockets) if sockets else listeners.bind(self.config)
+            self.companions.bound()
             server_log().info("Started server process [%d]", os.getpid())
             self._announced = True
             await self.lifespan.startup(self._stop)

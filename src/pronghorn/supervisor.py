@@ -25,6 +25,7 @@ from pronghorn.errors import StartupError
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 from pronghorn.notify import Manager
+from pronghorn.pidfile import PidFile
 from pronghorn.recycling import reason_to_replace
 from pronghorn.signals import Inbox
 from pronghorn.standing import Standing, follow
@@ -58,6 +59,7 @@ class Supervisor:
         self.became_ready = 0
         self.stopping = self.reloading = False
         self.manager = Manager()
+        self.pid_file = PidFile(None)
         self.standing = Standing.STARTING
         self.status = 0
         self.actions: dict[int, Callable[[], None]] = {
@@ -78,6 +80,7 @@ class Supervisor:
         """Bind, serve until told to stop, and return the exit status."""
         try:
             self.listeners = listeners.bind(self.config)
+            self.pid_file.write()
             if self.config.preload:
                 loading.load_once(self.config)
                 gc.collect()

@@ -18,8 +18,10 @@ from typing import Any, NoReturn, Protocol
 
 from pronghorn.board import Board
 from pronghorn.config import Config
+from pronghorn.errors import StartupError
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
+from pronghorn.privileges import Identity
 from pronghorn.recycling import jitter
 from pronghorn.server import Server
 
@@ -182,10 +184,16 @@ def be_a_worker(server: Worker, sockets: list[socket.socket]) -> NoReturn:
         faulthandler.enable()
     code = 0
     try:
+        identity = Identity.of(server.config)
+        if identity is not None:
+            identity.assume()
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets)
         if server.failure is not None:
             code = STARTUP_FAILURE
+    except StartupError as error:
+        server_log().error("%s", error)
+        code = STARTUP_FAILURE
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     finish(code)
