@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
 
-__all__ = ["Exits"]
+__all__ = ["HANDLED_SIGNALS", "Exits"]
+
+HANDLED_SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if sys.platform == "win32":
+    HANDLED_SIGNALS.append(signal.SIGBREAK)
 
 
 class Exits:
@@ -14,6 +23,9 @@ class Exits:
     def __init__(self) -> None:
         self._should_exit = self._force_exit = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._loading = False  # the application is being imported
+        self._raise_signals_again = True
+        self._captured_signals: list[int] = []
 
     @property
     def should_exit(self) -> bool:
@@ -34,6 +46,37 @@ class Exits:
     def force_exit(self, value: bool) -> None:
         self._force_exit = value
         self._wake()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let SIGINT and SIGTERM call ``handle_exit`` meanwhile; does nothing outside the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = {number: signal.signal(number, self._on_signal) for number in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        captured, self._captured_signals = self._captured_signals, []
+        if self._raise_signals_again:
+            for captured_signal in reversed(captured):
+                signal.raise_signal(captured_signal)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """What a signal does: stop gracefully, or, with a second Ctrl-C, at once."""
+        self._captured_signals.append(sig)
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        else:
+            self.should_exit = True
+
+    def _on_signal(self, sig: int, frame: FrameType | None) -> None:
+        # Looked up only now: handle_exit may be replaced while the server runs, and is by what the application imports.
+        self.handle_exit(sig, frame)
+        if self._loading:
+            raise KeyboardInterrupt  # nothing to stop yet, and importing the application may take long
 
     def _renew_events(self) -> None:
         self._stop = asyncio.Event()

@@ -194,7 +194,7 @@ class Reloader(Supervisor):
                 child.kill_at = time.monotonic() + LEAVE_AFTER + 1
                 child.hurry_at = time.monotonic() + LEAVE_AFTER
         self.imported = None
-        self.start_at = 0.0
+        self.backoff.succeeded()
 
     def hear(self, child: Child, line: str) -> None:
         if line.startswith("modules "):
@@ -205,7 +205,7 @@ class Reloader(Supervisor):
         """Nothing to be done before the next change."""
         server_log().error("The application did not start; waiting for a change of its files.")
         self.imported = None
-        self.start_at = float("inf")
+        self.backoff.give_up()
 
 
 def shorten(path: Path) -> str:

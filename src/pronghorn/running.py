@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import sys
 from typing import Any
 
+from pronghorn import listeners
 from pronghorn.config import Config
-from pronghorn.errors import ConfigError
+from pronghorn.errors import ConfigError, StartupError
+from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
+from pronghorn.notify import Manager
+from pronghorn.pidfile import PidFile
+from pronghorn.privileges import Identity
 from pronghorn.server import Server
 
 __all__ = ["STARTUP_FAILURE", "run", "run_until_stopped"]
@@ -33,15 +39,45 @@ def run_until_stopped(server: Server) -> None:
     if (config.reload or (config.workers or 1) > 1) and not isinstance(config.app, str):
         server_log().warning("reload and workers need the application by name, as in 'main:app'.")
         sys.exit(STARTUP_FAILURE)
-    if config.reload or (config.workers or 1) > 1:
-        sys.exit(supervise(config))
-    with contextlib.suppress(KeyboardInterrupt):
-        server.run()
+    identity = Identity.of(config)
+    if config.umask is not None:
+        os.umask(config.umask)
+    manager, pid_file = Manager.take(os.environ), PidFile(config.pid)
+    manager.status("Starting")
+    try:
+        if config.reload or (config.workers or 1) > 1:
+            sys.exit(supervise(config, manager, pid_file))
+        serve_alone(server, identity, manager, pid_file)
+    finally:
+        pid_file.remove()
+        manager.close()
     if server.failure is not None:
         sys.exit(STARTUP_FAILURE)
 
 
-def supervise(config: Config) -> int:
+def serve_alone(server: Server, identity: Identity | None, manager: Manager, pid_file: PidFile) -> None:
+    """Serve from this process."""
+    if manager.interval:
+        with contextlib.suppress(ValueError, OSError, AttributeError):  # standard error may have no file behind it
+            faulthandler.enable()  # a watchdog ends us by SIGABRT: show where we were
+    server.companions.manager = manager
+    server.companions.pid_file = pid_file
+    bound: list[Listener] = []
+    try:
+        if identity is not None:  # the application is imported only afterwards
+            bound = listeners.bind(server.config)
+            pid_file.write()
+            identity.assume()
+    except StartupError as error:
+        for listener in bound:
+            listener.close()
+        server_log().error("%s", error)
+        sys.exit(STARTUP_FAILURE)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run([listener.socket for listener in bound] or None)
+
+
+def supervise(config: Config, manager: Manager, pid_file: PidFile) -> int:
     """Serve from processes of their own; the exit status."""
     if not hasattr(os, "fork"):
         named = "reload" if config.reload else "workers"
@@ -49,4 +85,7 @@ def supervise(config: Config) -> int:
     from pronghorn.reloader import Reloader  # a server alone needs neither
     from pronghorn.supervisor import Supervisor
 
-    return (Reloader if config.reload else Supervisor)(config).run()
+    supervisor = (Reloader if config.reload else Supervisor)(config)
+    supervisor.manager = manager
+    supervisor.pid_file = pid_file
+    return supervisor.run()

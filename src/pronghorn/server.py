@@ -9,33 +9,28 @@ import os
 import random
 import signal
 import socket
-import sys
-import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from pronghorn import eventloop, listeners, loading, loggers, logs, stopping
 from pronghorn._core.edge import Connections
 from pronghorn._core.sockets import Sockets, usable
 from pronghorn.accesslog import AccessLog, open_access_log
+from pronghorn.companions import Companions
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.exits import Exits
+from pronghorn.exits import HANDLED_SIGNALS, Exits
 from pronghorn.lifespan import Lifespan
 from pronghorn.listeners import Accepting, Listener
 from pronghorn.loggers import server_log
 from pronghorn.state import ServerState
-from pronghorn.tls import Renewal
 
 __all__ = ["HANDLED_SIGNALS", "Server"]
 
 TICK = 0.1  # seconds between two calls of on_tick(), where somebody has a use for it
 DAY = 864_000  # ticks until their number begins again
-HANDLED_SIGNALS = [signal.SIGINT, signal.SIGTERM]
-if sys.platform == "win32":
-    HANDLED_SIGNALS.append(signal.SIGBREAK)
 
 
 class Server(Exits):
@@ -62,12 +57,10 @@ class Server(Exits):
         self.last_notified = 0.0
         self._share: tuple[object, int] | tuple[()] = ()  # the memory of several processes, and our place in it
         self.when_finished: Callable[[], None] | None = None
-        self._announced = self._loading = False
-        self._raise_signals_again = True
+        self._announced = False
         self._capturing: contextlib.ExitStack | None = None
-        self._captured_signals: list[int] = []
         self._listeners: list[Listener] = []
-        self._renewal: Renewal | None = None
+        self.companions = Companions(self)
         self._access_log: AccessLog | None = None
         self._begin()
 
@@ -115,6 +108,7 @@ class Server(Exits):
             if self._should_exit:
                 return
             self._listeners = listeners.adopt(sockets) if sockets else listeners.bind(self.config)
+            self.companions.bound()
             server_log().info("Started server process [%d]", os.getpid())
             self._announced = True
             await self.lifespan.startup(self._stop)
@@ -122,8 +116,7 @@ class Server(Exits):
                 return
             await self._listen()
             self.started = True
-            if self.config.certificates is not None:
-                self._renewal = Renewal(self.config.certificates, self.config.ssl_reload_interval)
+            self.companions.started()
             self._announce()
 
     def _announce(self) -> None:
@@ -149,9 +142,7 @@ class Server(Exits):
 
     async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Stop gracefully; nothing is left open or running when it returns."""
-        if self._renewal is not None:
-            self._renewal.stop()
-            self._renewal = None
+        self.companions.stopping()
         if self.servers:
             server_log().info("Shutting down")
             await stopping.empty_backlog(self._listeners, self._force)
@@ -177,47 +168,16 @@ class Server(Exits):
                 access_log, self._access_log = self._access_log, None
                 await access_log.close()
         await self.lifespan.shutdown(self._force)
+        self.companions.stopped()
 
     def reload_certificates(self) -> None:
         """Read the files of TLS again: new connections get what is in them now, open ones keep what they have."""
-        if self._renewal is not None:
-            self._renewal.renew()
+        self.companions.renew_certificates()
 
     def reopen_logs(self) -> None:
         """Open the file of the access log by its name again, after it was moved away."""
         if self._access_log is not None:
             self._access_log.reopen()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Let SIGINT and SIGTERM call ``handle_exit`` meanwhile; does nothing outside the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        previous = {number: signal.signal(number, self._on_signal) for number in HANDLED_SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        captured, self._captured_signals = self._captured_signals, []
-        if self._raise_signals_again:
-            for captured_signal in reversed(captured):
-                signal.raise_signal(captured_signal)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """What a signal does: stop gracefully, or, with a second Ctrl-C, at once."""
-        self._captured_signals.append(sig)
-        if self.should_exit and sig == signal.SIGINT:
-            self.force_exit = True
-        else:
-            self.should_exit = True
-
-    def _on_signal(self, sig: int, frame: FrameType | None) -> None:
-        # Looked up only now: handle_exit may be replaced while the server runs, and is by what the application imports.
-        self.handle_exit(sig, frame)
-        if self._loading:
-            raise KeyboardInterrupt  # nothing to stop yet, and importing the application may take long
 
     def _begin(self) -> None:
         self.lifespan: Lifespan = self.config.lifespan_class(self.config)

@@ -19,20 +19,24 @@ from collections.abc import Callable
 from typing import Any
 
 from pronghorn import listeners, loading
+from pronghorn.backoff import Backoff
 from pronghorn.board import MOST, Board
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
+from pronghorn.notify import Manager
+from pronghorn.pidfile import PidFile
 from pronghorn.recycling import reason_to_replace
 from pronghorn.signals import Inbox
+from pronghorn.standing import Standing, follow
 from pronghorn.worker import STARTUP_FAILURE, Child, State, start
 
 __all__ = ["Supervisor"]
 
 TURN = 0.25  # seconds between two looks at the clocks
 PATIENT_FOR = 10.0  # seconds a worker has to live for its end not to count as a failure to start
-LONGEST_PAUSE = 30.0  # seconds between two attempts
+FRESH = 3.0  # seconds for which a sign of life counts as one
 EXTRA = 5.0  # seconds on top of what a worker allows itself for its stop
 RELOADED = "the server is reloaded"
 
@@ -50,30 +54,30 @@ class Supervisor:
         self.selector = selectors.DefaultSelector()
         self.own: list[Any] = []  # what else there is to listen to, which no worker may hold open
         self.replacing: deque[tuple[Child, str]] = deque()
-        self.failures = 0
-        self.start_at = 0.0  # not before, after failures
+        self.backoff = Backoff()
         self.ever_ready = False
         self.became_ready = 0
-        self.stopping = False
+        self.stopping = self.reloading = False
+        self.manager = Manager()
+        self.pid_file = PidFile(None)
+        self.standing = Standing.STARTING
         self.status = 0
         self.actions: dict[int, Callable[[], None]] = {
             signal.SIGINT: lambda: self.stop(signal.SIGINT),
             signal.SIGTERM: lambda: self.stop(signal.SIGTERM),
+            signal.SIGQUIT: self.stop_fast,
+            signal.SIGHUP: self.replace_all,
+            signal.SIGTTIN: lambda: self.change_number(+1),
+            signal.SIGTTOU: lambda: self.change_number(-1),
+            signal.SIGUSR1: lambda: self.tell(signal.SIGUSR1),
+            signal.SIGCHLD: lambda: None,
         }
-        if os.name == "posix":
-            self.actions |= {
-                signal.SIGQUIT: self.stop_fast,
-                signal.SIGHUP: self.replace_all,
-                signal.SIGTTIN: lambda: self.change_number(+1),
-                signal.SIGTTOU: lambda: self.change_number(-1),
-                signal.SIGUSR1: lambda: self.tell(signal.SIGUSR1),
-                signal.SIGCHLD: lambda: None,
-            }
 
     def run(self) -> int:
         """Bind, serve until told to stop, and return the exit status."""
         try:
             self.listeners = listeners.bind(self.config)
+            self.pid_file.write()
             if self.config.preload:
                 loading.load_once(self.config)
                 gc.collect()
@@ -112,6 +116,7 @@ class Supervisor:
             listener.close()
         self.selector.close()
         self.inbox.close()
+        self.manager.close()
 
     # One turn.
 
@@ -128,20 +133,15 @@ class Supervisor:
         if not self.stopping:
             self.look_at_clocks()
             self.fill()
+        self.report()
         for child in self.children:
-            if child.hurry_at and time.monotonic() > child.hurry_at:
-                child.hurry_at = 0.0
-                child.send(signal.SIGINT)
-            if child.kill_at and time.monotonic() > child.kill_at:
-                server_log().error("Worker [%d] does not stop, and is killed", child.pid)
-                child.kill_at = float("inf")
-                child.kill()
+            child.insist(time.monotonic())
 
     def hear(self, child: Child, line: str) -> None:
         """A worker says something."""
         if line == "ready":
             child.state = State.SERVING
-            self.failures, self.start_at = 0, 0.0
+            self.backoff.succeeded()
             if child.replaces is not None:
                 self.stop_one(child.replaces)
                 child.replaces = None
@@ -157,6 +157,25 @@ class Supervisor:
         self.ever_ready = True
         listeners.announce(self.listeners, self.config.is_ssl)
 
+    def report(self) -> None:
+        """See how all of them are getting on, and tell the service manager."""
+        before, count = self.standing, self.wanted
+        if self.reloading and before is Standing.RELOADING and not self.replacing:
+            self.reloading = any(child.replaces for child in self.children)
+        if self.stopping:
+            self.standing = Standing.STOPPING
+        elif self.ever_ready:
+            self.standing = Standing.RELOADING if self.reloading else Standing.READY
+        follow(self.manager, before, self.standing, f"Serving from {count} process{'es' if count > 1 else ''}")
+        if self.stopping or self.any_alive():
+            self.manager.alive()
+
+    def any_alive(self) -> bool:
+        """Whether there is a worker that serves and is not blocked."""
+        now = time.monotonic()
+        serving = (child for child in self.children if child.state is State.SERVING)
+        return any(now - self.board.beat(child.slot) < FRESH for child in serving)
+
     def reap(self) -> None:
         for child in [child for child in self.children if child.has_ended()]:
             self.children.remove(child)
@@ -168,7 +187,7 @@ class Supervisor:
             elif child.state is State.SERVING and not self.stopping:
                 server_log().error("Worker [%d] died: %s. Another one is started.", child.pid, child.how())
                 if time.monotonic() - child.born < PATIENT_FOR:
-                    self.pause()
+                    self.backoff.failed()
 
     def start_failed(self, child: Child) -> None:
         server_log().error("Worker [%d] did not start: %s", child.pid, child.how())
@@ -181,12 +200,7 @@ class Supervisor:
             self.status = STARTUP_FAILURE
             self.stop(signal.SIGTERM)
         else:
-            self.pause()
-
-    def pause(self) -> None:
-        """Wait a little longer before each further attempt: what fails at once would keep the machine busy with it."""
-        self.failures += 1
-        self.start_at = time.monotonic() + (0 if self.failures == 1 else min(2.0 ** (self.failures - 2), LONGEST_PAUSE))
+            self.backoff.failed()
 
     def look_at_clocks(self) -> None:
         startup, health = self.config.timeout_worker_startup, self.config.timeout_worker_healthcheck
@@ -212,7 +226,7 @@ class Supervisor:
         serving = [child for child in self.children if child.state is State.SERVING]
         for child in serving[: max(len(serving) - self.wanted, 0)]:
             self.stop_one(child)
-        if time.monotonic() < self.start_at:
+        if self.backoff.waits:
             return
         standing = [child for child in self.children if child.state is not State.STOPPING]
         for _ in range(self.wanted - len(standing)):
@@ -230,12 +244,12 @@ class Supervisor:
         """Start a worker; False when that has to wait."""
         if not self.board.has_room():
             return False  # until one of those that stop has gone
-        others = [*self.children, *self.own, self.inbox, self.selector]
+        others = [*self.children, *self.own, self.inbox, self.selector, self.manager]
         try:
             child = start(self.config, self.listeners, self.board, others)
         except OSError as error:
             server_log().error("Cannot start a worker: %s", listeners.reason(error))
-            self.pause()
+            self.backoff.failed()
             return False
         child.replaces = replaces
         self.children.append(child)
@@ -251,6 +265,7 @@ class Supervisor:
     def replace_all(self) -> None:
         """Another process for every worker, one after the other, with what the application and the files are now."""
         server_log().info("Reloading")
+        self.reloading = True
         for child in self.children:
             if child.state is State.SERVING:
                 self.replace(child, RELOADED)
@@ -263,12 +278,10 @@ class Supervisor:
     # Stopping.
 
     def stop_one(self, child: Child, number: int = signal.SIGTERM) -> None:
-        config = self.config
-        child.state = State.STOPPING
-        child.send(number)
-        if config.timeout_graceful_shutdown is not None and not child.kill_at:
-            limit = config.timeout_graceful_shutdown + (config.timeout_lifespan_shutdown or 0) + EXTRA
-            child.kill_at = time.monotonic() + limit
+        graceful = self.config.timeout_graceful_shutdown
+        child.stop(
+            number, None if graceful is None else graceful + (self.config.timeout_lifespan_shutdown or 0) + EXTRA
+        )
 
     def stop(self, number: int) -> None:
         """Stop all of them gracefully; a second Ctrl-C cuts that short, in each of them as in a server alone."""

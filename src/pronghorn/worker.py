@@ -19,8 +19,10 @@ from typing import Any, NoReturn, Protocol
 from pronghorn import modules
 from pronghorn.board import Board
 from pronghorn.config import Config
+from pronghorn.errors import StartupError
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
+from pronghorn.privileges import Identity
 from pronghorn.recycling import jitter
 from pronghorn.server import Server
 
@@ -96,6 +98,23 @@ class Child:
         if self.code is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, TOLD if number == signal.SIGINT else number)
+
+    def stop(self, number: int, limit: float | None) -> None:
+        """Ask it to stop, and see to it that it has after ``limit`` seconds."""
+        self.state = State.STOPPING
+        self.send(number)
+        if limit is not None and not self.kill_at:
+            self.kill_at = time.monotonic() + limit
+
+    def insist(self, now: float) -> None:
+        """What its stop needs by now, if anything."""
+        if self.hurry_at and now > self.hurry_at:
+            self.hurry_at = 0.0
+            self.send(signal.SIGINT)
+        if self.kill_at and now > self.kill_at:
+            server_log().error("Worker [%d] does not stop, and is killed", self.pid)
+            self.kill_at = float("inf")
+            self.kill()
 
     def kill(self) -> None:
         self.send(signal.SIGKILL)
@@ -209,10 +228,16 @@ def be_a_worker(server: Worker, sockets: list[socket.socket]) -> NoReturn:
         faulthandler.enable()
     code = 0
     try:
+        identity = Identity.of(server.config)
+        if identity is not None:
+            identity.assume()
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets)
         if server.failure is not None:
             code = STARTUP_FAILURE
+    except StartupError as error:
+        server_log().error("%s", error)
+        code = STARTUP_FAILURE
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     finish(code)

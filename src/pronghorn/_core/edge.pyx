@@ -8,6 +8,9 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
+from .drive cimport Call
+from .exchange cimport Conversation
+
 from .drive import Drive
 
 cdef extern from "<sys/socket.h>" nogil:
@@ -103,6 +106,21 @@ cdef class Connections:
     def tasks(self) -> set:
         """The tasks of the calls that have not ended."""
         return self.application.tasks()
+
+    def serving(self):
+        """The scope of the request whose step is under way, or None: for a thread that finds the loop blocked.
+
+        A call in its first step, or parked, is the drive's; others have a task, which is the loop's current one then.
+        """
+        cdef Call call = self.application.drive.call
+        cdef Conversation one
+        if call is None:
+            task = asyncio.current_task(self.loop)
+            for waiting in self.application.waiting() if task is not None else ():
+                if (<Conversation> waiting).task is task:
+                    call = <Conversation> waiting
+        one = <Conversation> call
+        return None if one is None else one.scope
 
     def drain(self):
         """No further requests: idle connections close now, the others after their response."""

@@ -1,6 +1,5 @@
 import asyncio
 
-LATER: float
 PAUSE: float
 available: bool
 

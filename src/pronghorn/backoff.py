@@ -1,0 +1,36 @@
+"""How long to wait before another attempt: what fails at once would keep a machine busy with nothing else."""
+
+from __future__ import annotations
+
+import time
+
+__all__ = ["Backoff"]
+
+LONGEST_PAUSE = 30.0  # seconds between two attempts
+
+
+class Backoff:
+    """The first attempt after a failure may be made at once, further ones after longer and longer pauses."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.until = 0.0
+
+    def failed(self) -> None:
+        """One more in a row."""
+        self.failures += 1
+        pause = 0.0 if self.failures == 1 else min(2.0 ** (self.failures - 2), LONGEST_PAUSE)
+        self.until = time.monotonic() + pause
+
+    def succeeded(self) -> None:
+        """It is over."""
+        self.failures, self.until = 0, 0.0
+
+    def give_up(self) -> None:
+        """No further attempt before ``succeeded()`` is called."""
+        self.until = float("inf")
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is too early."""
+        return time.monotonic() < self.until

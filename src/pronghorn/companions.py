@@ -1,0 +1,74 @@
+"""What goes on beside the serving, in the same process: from the start of a server to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pronghorn.notify import Manager
+from pronghorn.pidfile import PidFile
+from pronghorn.stall import StallLog
+from pronghorn.standing import Standing, follow
+from pronghorn.tls import Renewal
+
+if TYPE_CHECKING:
+    from pronghorn.server import Server
+
+__all__ = ["Companions"]
+
+
+class Companions:
+    """Those of one server. Each call is a point in its life; any of them may be left out, or come twice."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.renewal: Renewal | None = None
+        self.stall_log: StallLog | None = None
+        self.manager = Manager()
+        self.pid_file = PidFile(None)
+        self.heart: asyncio.TimerHandle | None = None
+        self.standing = Standing.STARTING
+
+    def bound(self) -> None:
+        """The addresses are the server's."""
+        self.pid_file.write()
+
+    def started(self) -> None:
+        """The server serves."""
+        config, connections = self.server.config, self.server.connections
+        if config.certificates is not None:
+            self.renewal = Renewal(config.certificates, config.ssl_reload_interval)
+        if config.loop_stall_log and connections is not None:
+            self.stall_log = StallLog(connections, config.loop_stall_log)
+        self._change(Standing.READY)
+        self._beat()
+
+    def stopping(self) -> None:
+        """The server stops."""
+        if self.renewal is not None:
+            self.renewal.stop()
+            self.renewal = None
+        self._change(Standing.STOPPING)
+
+    def stopped(self) -> None:
+        """Nothing is served any more, and the application has been told."""
+        if self.stall_log is not None:
+            self.stall_log.stop()
+            self.stall_log = None
+        if self.heart is not None:
+            self.heart.cancel()
+            self.heart = None
+
+    def renew_certificates(self) -> None:
+        if self.renewal is not None:
+            self.renewal.renew()
+
+    def _change(self, standing: Standing) -> None:
+        before, self.standing = self.standing, standing
+        follow(self.manager, before, standing, "Serving")
+
+    def _beat(self) -> None:
+        """From inside the loop: a watchdog is not to hear of life when that is blocked."""
+        if self.manager.interval:
+            self.manager.alive()
+            self.heart = asyncio.get_running_loop().call_later(self.manager.interval / 2, self._beat)
