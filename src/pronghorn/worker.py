@@ -136,6 +136,7 @@ class Worker(Server):
 
     def __init__(self, config: Config, line: socket.socket, board: Board, slot: int) -> None:
         super().__init__(config)
+        config.certificates = None  # a supervisor that preloads may have read them long ago
         self.line = line
         self.board = board
         self.slot = slot

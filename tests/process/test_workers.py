@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -271,5 +272,39 @@ def test_signals_of_a_preloaded_application(place: Workplace) -> None:
     command.send(signal.SIGALRM)
     command.wait_for("alarm")
     assert ask(command.port) in children(command)
+    assert command.stop() == 0
+    command.clean()
+
+
+def test_certificates_of_a_preloaded_application(place: Workplace) -> None:
+    """A reload reads them again, although nobody else looks at them."""
+    trustme = pytest.importorskip("trustme", reason="trustme is not installed")
+    authority = trustme.CA()
+
+    def put(name: str) -> None:
+        authority.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(place.path / "fresh.pem")
+        (place.path / "fresh.pem").replace(place.path / "both.pem")
+
+    def names(port: int) -> str:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        authority.configure_trust(context)
+        plain = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        with context.wrap_socket(plain) as encrypted:
+            return str(encrypted.getpeercert())
+
+    put("one.test")
+    place.write("pid", PID)
+    command = place.pronghorn(
+        "pid:app", "--workers", "2", "--preload", "--ssl-certfile", "both.pem", "--ssl-reload-interval", "0"
+    )
+    command.wait_for("running on")
+    port = int(command.wait_for("running on").partition("127.0.0.1:")[2].partition(" ")[0])
+    assert "one.test" in names(port)
+    before = children(command)
+    put("two.test")
+    command.send(signal.SIGHUP)
+    until(lambda: not before & children(command) and len(children(command)) == 2, "both are replaced")
+    assert "two.test" in names(port)
     assert command.stop() == 0
     command.clean()
