@@ -126,7 +126,8 @@ class Worker(base.Worker):  # type: ignore[misc]
             super().handle_quit(sig, frame)
             return
         self.alive = False
-        self._call("worker_int")
+        if not self.server.force_exit:  # a Ctrl-C comes from the terminal and from the arbiter
+            self._call("worker_int")
         self.server.handle_exit(sig, frame)
         self.server.force_exit = True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterable
 from datetime import timedelta
@@ -40,10 +41,12 @@ class Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         levels = ("debug", "info", "warning", "error", "critical")
-        say = getattr(self.log, levels[min(max(record.levelno // 10 - 1, 0), 4)])
         args = record.args if isinstance(record.args, tuple) else (record.args,)
         more = {"exc_info": record.exc_info} if record.exc_info else {}
-        say(record.msg, *args, **more)
+        try:
+            getattr(self.log, levels[min(max(record.levelno // 10 - 1, 0), 4)])(record.msg, *args, **more)
+        except Exception:
+            self.handleError(record)
 
 
 def attach(log: Any) -> None:
@@ -67,7 +70,7 @@ def access_settings(cfg: Any, log: Any) -> dict[str, Any]:
 
 def is_plain(cfg: Any, log: Any) -> bool:
     """Whether gunicorn would write lines that ours can be, to where ours can go, and nobody would see a record."""
-    if not cfg.accesslog or type(log) is not Logger or not wants_lines_only(cfg):
+    if not cfg.accesslog or type(log) is not Logger or not wants_lines_only(cfg) or not is_original("access", "atoms"):
         return False
     handlers = log.access_log.handlers
     if len(handlers) != 1 or log.access_log.filters or handlers[0].filters or log.access_log.propagate:
@@ -85,6 +88,12 @@ def is_plain(cfg: Any, log: Any) -> bool:
 
 def wants_lines_only(cfg: Any) -> bool:
     return not any(is_given(cfg, name) for name in (*CONFIGURATIONS, *HOOKS, "syslog", "statsd_host"))
+
+
+def is_original(*names: str) -> bool:
+    """Whether nobody has replaced these methods of gunicorn's logger, as tracers do."""
+    file = sys.modules[Logger.__module__].__file__
+    return all(getattr(getattr(getattr(Logger, name), "__code__", None), "co_filename", None) == file for name in names)
 
 
 def reports(worker: Any) -> Reports | None:

@@ -57,6 +57,7 @@ WITHOUT_MEANING = (
     "permit_unconventional_http_method",
     "permit_unconventional_http_version",
     "casefold_http_method",
+    "tolerate_dangerous_framing",
     "http_parser",
     "asgi_disconnect_grace_period",
 )
