@@ -96,6 +96,15 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
+    def look_at_clock(self, now: float) -> None:
+        """Do what it is time for."""
+        if self.hurry_at and now > self.hurry_at:
+            self.hurry_at = 0.0
+            self.send(signal.SIGINT)
+        if self.kill_at and now > self.kill_at:
+            server_log().error("Worker [%d] does not stop, and is killed", self.pid)
+            self.kill()
+
     def kill(self) -> None:
         self.send(signal.SIGKILL)
 
@@ -116,6 +125,7 @@ class Worker(Server):
         self.board = board
         self.slot = slot
         self._share = (board.page, slot)
+        self.companions.answers = False
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """As of any server; then the supervisor hears of it."""
@@ -133,6 +143,9 @@ class Worker(Server):
 
     def _announce(self) -> None:
         """The supervisor does, for all of them."""
+
+    async def _stand_by(self) -> None:
+        """The supervisor has, before it told us."""
 
     def say(self, text: str) -> None:
         with contextlib.suppress(OSError):  # it has gone, which is noticed in another place
