@@ -71,9 +71,12 @@ class Bind(Form):
     """What ``parse()`` understands."""
 
     metavar: str = "ADDRESS"
+    optional: bool = False
     words = FORMS
 
     def check(self, value: Any) -> Any:
+        if value is None and self.optional:
+            return None
         if not isinstance(value, str):
             raise self.refuse(value)
         try:

@@ -13,6 +13,8 @@ SLOT_SIZE = 16
 MOST = 200  # workers wanted at once: those that start and those that stop have slots as well
 BEAT = struct.Struct("d")
 CONNECTIONS = struct.Struct("I")
+NOTE = struct.Struct("I")  # behind the connections
+FRESH = 3.0  # seconds; a worker shows its life every second
 NOBODY = 0xFFFFFFFF  # instead of a number of connections: this one does not accept any
 
 
@@ -47,4 +49,17 @@ class Board:
     def beat(self, slot: int) -> float:
         """When it was last shown."""
         found: float = BEAT.unpack_from(self.page, slot * SLOT_SIZE)[0]
+        return found
+
+    def is_fresh(self, slot: int) -> bool:
+        """Whether the last one still counts: whoever shows it is not blocked."""
+        return time.monotonic() - self.beat(slot) < FRESH
+
+    def note(self, slot: int, number: int) -> None:
+        """Leave a number for whoever reads it."""
+        NOTE.pack_into(self.page, slot * SLOT_SIZE + BEAT.size + CONNECTIONS.size, number)
+
+    def noted(self, slot: int) -> int:
+        """The number that was left."""
+        found: int = NOTE.unpack_from(self.page, slot * SLOT_SIZE + BEAT.size + CONNECTIONS.size)[0]
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from pronghorn.admin import Admin
 from pronghorn.notify import Manager
 from pronghorn.pidfile import PidFile
 from pronghorn.stall import StallLog
@@ -26,12 +27,17 @@ class Companions:
         self.stall_log: StallLog | None = None
         self.manager = Manager()
         self.pid_file = PidFile(None)
+        self.answers = True  # /livez and /readyz; in a worker, somebody else does
+        self.admin: Admin | None = None
         self.heart: asyncio.TimerHandle | None = None
         self.standing = Standing.STARTING
 
-    def bound(self) -> None:
-        """The addresses are the server's."""
+    async def bound(self) -> None:
+        """The addresses are the server's; StartupError when there cannot be what should be beside it."""
         self.pid_file.write()
+        if self.server.config.admin and self.answers:
+            self.admin = Admin(self.server.config, lambda: (True, self.standing.unready))
+            await self.admin.serve()
 
     def started(self) -> None:
         """The server serves."""
@@ -43,6 +49,10 @@ class Companions:
         self._change(Standing.READY)
         self._beat()
 
+    def leaving(self) -> None:
+        """The server will stop; nobody should send anything new."""
+        self._change(Standing.STOPPING)
+
     def stopping(self) -> None:
         """The server stops."""
         if self.renewal is not None:
@@ -50,8 +60,11 @@ class Companions:
             self.renewal = None
         self._change(Standing.STOPPING)
 
-    def stopped(self) -> None:
+    async def stopped(self) -> None:
         """Nothing is served any more, and the application has been told."""
+        if self.admin is not None:
+            admin, self.admin = self.admin, None
+            await admin.close()
         if self.stall_log is not None:
             self.stall_log.stop()
             self.stall_log = None

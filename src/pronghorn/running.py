@@ -86,6 +86,6 @@ def supervise(config: Config, manager: Manager, pid_file: PidFile) -> int:
     from pronghorn.supervisor import Supervisor
 
     supervisor = (Reloader if config.reload else Supervisor)(config)
-    supervisor.manager = manager
+    supervisor.report.manager = manager
     supervisor.pid_file = pid_file
     return supervisor.run()

@@ -26,6 +26,7 @@ from pronghorn.lifespan import Lifespan
 from pronghorn.listeners import Accepting, Listener
 from pronghorn.loggers import server_log
 from pronghorn.state import ServerState
+from pronghorn.waiting import first
 
 __all__ = ["HANDLED_SIGNALS", "Server"]
 
@@ -108,7 +109,7 @@ class Server(Exits):
             if self._should_exit:
                 return
             self._listeners = listeners.adopt(sockets) if sockets else listeners.bind(self.config)
-            self.companions.bound()
+            await self.companions.bound()
             server_log().info("Started server process [%d]", os.getpid())
             self._announced = True
             await self.lifespan.startup(self._stop)
@@ -167,8 +168,10 @@ class Server(Exits):
             if self._access_log is not None:
                 access_log, self._access_log = self._access_log, None
                 await access_log.close()
-        await self.lifespan.shutdown(self._force)
-        self.companions.stopped()
+        try:
+            await self.lifespan.shutdown(self._force)
+        finally:
+            await self.companions.stopped()
 
     def reload_certificates(self) -> None:
         """Read the files of TLS again: new connections get what is in them now, open ones keep what they have."""
@@ -188,12 +191,21 @@ class Server(Exits):
             await self._start(sockets)
             if self.started:
                 await self.main_loop()
+                await self._stand_by()
         finally:
             await self.shutdown(sockets=sockets)
             if self._announced and self.failure is None:
                 server_log().info("Finished server process [%d]", os.getpid())
             if self.when_finished is not None:
                 self.when_finished()
+
+    async def _stand_by(self) -> None:
+        """After SIGTERM, serve on until those who send requests here have had time to hear of it."""
+        delay = self.config.shutdown_delay
+        if delay and signal.SIGTERM in self._captured_signals:
+            self.companions.leaving()
+            server_log().info("Shutting down in %g seconds (shutdown_delay)", delay)
+            await first(delay, self._force.wait())
 
     async def _start(self, sockets: Sequence[socket.socket] | None, serving: bool = True) -> None:
         self._loop = asyncio.get_running_loop()

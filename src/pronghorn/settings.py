@@ -112,6 +112,12 @@ class Settings(Shared):
     )
     group: str | None = process(None, Text("GROUP", optional=True), "Group to serve as.", "that of the user")
     umask: int | None = process(None, Mode(), "Permissions that new files do not get, in octal.", "as it is")
+    admin: str | None = process(
+        None, Bind(optional=True), "Where to answer /livez and /readyz: HOST:PORT or unix:PATH."
+    )
+    shutdown_delay: float | None = process(
+        0.0, seconds("none"), "Seconds to go on serving after SIGTERM, not ready any more."
+    )
     loop_stall_log: float | None = process(
         5.0, seconds(), "Seconds of a blocked event loop after which a warning says where."
     )

@@ -19,25 +19,23 @@ from collections.abc import Callable
 from typing import Any
 
 from pronghorn import listeners, loading
+from pronghorn.attendant import Attendant
 from pronghorn.backoff import Backoff
 from pronghorn.board import MOST, Board
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
-from pronghorn.notify import Manager
 from pronghorn.pidfile import PidFile
 from pronghorn.recycling import reason_to_replace
 from pronghorn.signals import Inbox
-from pronghorn.standing import Standing, follow
-from pronghorn.worker import STARTUP_FAILURE, Child, State, start
+from pronghorn.standing import Report
+from pronghorn.worker import EXTRA, STARTUP_FAILURE, Child, State, start
 
 __all__ = ["Supervisor"]
 
 TURN = 0.25  # seconds between two looks at the clocks
 PATIENT_FOR = 10.0  # seconds a worker has to live for its end not to count as a failure to start
-FRESH = 3.0  # seconds for which a sign of life counts as one
-EXTRA = 5.0  # seconds on top of what a worker allows itself for its stop
 RELOADED = "the server is reloaded"
 
 
@@ -57,14 +55,15 @@ class Supervisor:
         self.backoff = Backoff()
         self.ever_ready = False
         self.became_ready = 0
-        self.stopping = self.reloading = False
-        self.manager = Manager()
+        self.stopping = False
+        self.leave_at = 0.0  # then the stop begins that was asked for
+        self.report = Report(self.board)
         self.pid_file = PidFile(None)
-        self.standing = Standing.STARTING
+        self.attendants: list[Attendant] = []
         self.status = 0
         self.actions: dict[int, Callable[[], None]] = {
             signal.SIGINT: lambda: self.stop(signal.SIGINT),
-            signal.SIGTERM: lambda: self.stop(signal.SIGTERM),
+            signal.SIGTERM: self.leave,
             signal.SIGQUIT: self.stop_fast,
             signal.SIGHUP: self.replace_all,
             signal.SIGTTIN: lambda: self.change_number(+1),
@@ -77,6 +76,8 @@ class Supervisor:
         """Bind, serve until told to stop, and return the exit status."""
         try:
             self.listeners = listeners.bind(self.config)
+            if self.config.admin:
+                self.attendants.append(Attendant(self.config, self.board, self.report.slot))
             self.pid_file.write()
             if self.config.preload:
                 loading.load_once(self.config)
@@ -91,6 +92,7 @@ class Supervisor:
             self.selector.register(self.inbox, selectors.EVENT_READ)
             try:
                 self.begin()
+                self.look_around()
                 for one in self.own:
                     self.selector.register(one, selectors.EVENT_READ)
                 self.fill()
@@ -114,11 +116,10 @@ class Supervisor:
     def close(self) -> None:
         for listener in self.listeners:
             listener.close()
+        for attendant in self.attendants:  # whose end is a signal: the inbox is there for it
+            attendant.close()
         self.selector.close()
         self.inbox.close()
-        self.manager.close()
-
-    # One turn.
 
     def turn(self) -> None:
         for key, _ in self.selector.select(TURN):
@@ -130,10 +131,12 @@ class Supervisor:
                 self.actions[number]()
         self.reap()
         self.more()
+        if self.leave_at and not self.stopping and time.monotonic() > self.leave_at:
+            self.stop(signal.SIGTERM)
         if not self.stopping:
             self.look_at_clocks()
             self.fill()
-        self.report()
+        self.look_around()
         for child in self.children:
             child.insist(time.monotonic())
 
@@ -157,24 +160,17 @@ class Supervisor:
         self.ever_ready = True
         listeners.announce(self.listeners, self.config.is_ssl)
 
-    def report(self) -> None:
-        """See how all of them are getting on, and tell the service manager."""
-        before, count = self.standing, self.wanted
-        if self.reloading and before is Standing.RELOADING and not self.replacing:
-            self.reloading = any(child.replaces for child in self.children)
-        if self.stopping:
-            self.standing = Standing.STOPPING
-        elif self.ever_ready:
-            self.standing = Standing.RELOADING if self.reloading else Standing.READY
-        follow(self.manager, before, self.standing, f"Serving from {count} process{'es' if count > 1 else ''}")
-        if self.stopping or self.any_alive():
-            self.manager.alive()
-
-    def any_alive(self) -> bool:
-        """Whether there is a worker that serves and is not blocked."""
-        now = time.monotonic()
-        serving = (child for child in self.children if child.state is State.SERVING)
-        return any(now - self.board.beat(child.slot) < FRESH for child in serving)
+    def look_around(self) -> None:
+        """Let others know how all of them are getting on."""
+        self.report.look(
+            ready=self.ever_ready,
+            replacing=bool(self.replacing) or any(child.replaces for child in self.children),
+            stopping=self.stopping or self.leave_at > 0,
+            alive=any(self.board.is_fresh(child.slot) for child in self.children if child.state is State.SERVING),
+            status=f"Serving from {self.wanted} process{'es' if self.wanted > 1 else ''}",
+        )
+        for attendant in self.attendants:
+            attendant.look(self.belongings())
 
     def reap(self) -> None:
         for child in [child for child in self.children if child.has_ended()]:
@@ -203,21 +199,11 @@ class Supervisor:
             self.backoff.failed()
 
     def look_at_clocks(self) -> None:
-        startup, health = self.config.timeout_worker_startup, self.config.timeout_worker_healthcheck
         now = time.monotonic()
         for child in self.children:
-            if child.state is State.STARTING:
-                if startup and now - child.born > startup:
-                    server_log().error("Worker [%d] has not become ready (timeout_worker_startup)", child.pid)
-                    child.kill()
-            elif child.state is State.SERVING:
-                if health and now - self.board.beat(child.slot) > health:
-                    if not child.kill_at:
-                        server_log().error("Worker [%d] shows no sign of life (timeout_worker_healthcheck)", child.pid)
-                        child.abort()
-                        child.kill_at = now + EXTRA  # one that is held by a debugger cannot even abort
-                elif not child.leaving and (why := reason_to_replace(self.config, child, now)):
-                    self.replace(child, why)
+            child.check(self.config, self.board.beat(child.slot), now)
+            if child.may_be_replaced and (why := reason_to_replace(self.config, child, now)):
+                self.replace(child, why)
 
     # Starting and replacing.
 
@@ -244,7 +230,7 @@ class Supervisor:
         """Start a worker; False when that has to wait."""
         if not self.board.has_room():
             return False  # until one of those that stop has gone
-        others = [*self.children, *self.own, self.inbox, self.selector, self.manager]
+        others = [*self.belongings(), *self.attendants]
         try:
             child = start(self.config, self.listeners, self.board, others)
         except OSError as error:
@@ -256,6 +242,10 @@ class Supervisor:
         self.selector.register(child, selectors.EVENT_READ)
         return True
 
+    def belongings(self) -> list[Any]:
+        """What no other process may hold open."""
+        return [*self.children, *self.own, self.inbox, self.selector, self.report.manager]
+
     def replace(self, child: Child, why: str) -> None:
         if child.leaving:
             return
@@ -265,7 +255,7 @@ class Supervisor:
     def replace_all(self) -> None:
         """Another process for every worker, one after the other, with what the application and the files are now."""
         server_log().info("Reloading")
-        self.reloading = True
+        self.report.reloading = True
         for child in self.children:
             if child.state is State.SERVING:
                 self.replace(child, RELOADED)
@@ -282,6 +272,14 @@ class Supervisor:
         child.stop(
             number, None if graceful is None else graceful + (self.config.timeout_lifespan_shutdown or 0) + EXTRA
         )
+
+    def leave(self) -> None:
+        """Stop, but not before those who send requests here have had time to hear of it."""
+        if not self.config.shutdown_delay:
+            self.stop(signal.SIGTERM)
+        elif not self.leave_at:
+            self.leave_at = time.monotonic() + self.config.shutdown_delay
+            server_log().info("Shutting down in %g seconds (shutdown_delay)", self.config.shutdown_delay)
 
     def stop(self, number: int) -> None:
         """Stop all of them gracefully; a second Ctrl-C cuts that short, in each of them as in a server alone."""

@@ -26,9 +26,10 @@ from pronghorn.privileges import Identity
 from pronghorn.recycling import jitter
 from pronghorn.server import Server
 
-__all__ = ["STARTUP_FAILURE", "Child", "State", "Worker", "fork", "start"]
+__all__ = ["EXTRA", "STARTUP_FAILURE", "Child", "State", "Worker", "fork", "start"]
 
 STARTUP_FAILURE = 3  # a supervisor does not try again after it
+EXTRA = 5.0  # seconds on top of what a worker allows itself
 BEAT = 1.0  # seconds between two signs of life
 ORPHANED = 2.0  # seconds for what is under way when the supervisor has gone
 OURS = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGCHLD")
@@ -106,6 +107,22 @@ class Child:
         if limit is not None and not self.kill_at:
             self.kill_at = time.monotonic() + limit
 
+    @property
+    def may_be_replaced(self) -> bool:
+        """Whether it serves, and nothing is done about it yet."""
+        return self.state is State.SERVING and not self.leaving and not self.kill_at
+
+    def check(self, config: Config, beat: float, now: float) -> None:
+        """End it if it takes too long to start, or has not shown that it lives since ``beat`` for too long."""
+        startup, health = config.timeout_worker_startup, config.timeout_worker_healthcheck
+        if self.state is State.STARTING and startup and now - self.born > startup:
+            server_log().error("Worker [%d] has not become ready (timeout_worker_startup)", self.pid)
+            self.kill()
+        elif self.state is State.SERVING and health and now - beat > health and not self.kill_at:
+            server_log().error("Worker [%d] shows no sign of life (timeout_worker_healthcheck)", self.pid)
+            self.abort()
+            self.kill_at = now + EXTRA  # one that is held by a debugger cannot even abort
+
     def insist(self, now: float) -> None:
         """What its stop needs by now, if anything."""
         if self.hurry_at and now > self.hurry_at:
@@ -142,6 +159,7 @@ class Worker(Server):
         self.slot = slot
         self.modules = 0  # that were imported when the supervisor last heard of them
         self._share = (board.page, slot)
+        self.companions.answers = False
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """As of any server; then the supervisor hears of it."""
@@ -165,6 +183,9 @@ class Worker(Server):
 
     def _announce(self) -> None:
         """The supervisor does, for all of them."""
+
+    async def _stand_by(self) -> None:
+        """The supervisor has, before it told us."""
 
     def say(self, text: str) -> None:
         with contextlib.suppress(OSError):  # it has gone, which is noticed in another place

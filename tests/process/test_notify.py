@@ -26,7 +26,8 @@ import sys
 import time
 from pathlib import Path
 
-print("environment", sorted({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} & os.environ.keys()))
+left = sorted({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} & os.environ.keys())
+print(f"environment {left}\n", end="")  # one write: lines of two processes do not mix
 
 async def app(scope, receive, send):
     assert scope["type"] == "http"

@@ -1,0 +1,85 @@
+"""With workers, the process that answers /livez and /readyz, from what the supervisor writes on the board.
+
+It can be reached while every worker is busy, and no worker that leaves answers for the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Iterable
+
+from pronghorn import eventloop, standing
+from pronghorn.admin import Admin
+from pronghorn.board import Board
+from pronghorn.config import Config
+from pronghorn.loggers import server_log
+from pronghorn.privileges import Identity
+from pronghorn.worker import NOT_OURS, OURS, Closable, flush, fork
+
+__all__ = ["Attendant"]
+
+
+class Attendant:
+    """That process, as the supervisor sees it. Its addresses are bound at once: StartupError when that cannot be."""
+
+    def __init__(self, config: Config, board: Board, slot: int) -> None:
+        self.config = config
+        self.admin = Admin(config, lambda: standing.read(board, slot))
+        self.owner = os.getpid()
+        self.pid = 0
+        self.line: socket.socket | None = None  # never written to: it ends when the supervisor does
+
+    def look(self, others: Iterable[Closable]) -> None:
+        """Start the process, where there is none. ``others``: what of the supervisor's it must not hold open."""
+        if self.pid and os.waitpid(self.pid, os.WNOHANG)[0] == 0:
+            return
+        if self.line is not None:
+            self.line.close()
+        self.line, theirs = socket.socketpair()
+        flush()
+        self.pid = fork()
+        if self.pid:
+            theirs.close()
+            return
+        try:
+            self.line.close()
+            for other in others:
+                other.close()
+            self._run(theirs)
+        except BaseException as error:
+            server_log().critical("Exception in the process for /livez and /readyz\n", exc_info=error)
+        finally:
+            flush()
+            os._exit(0)
+
+    def close(self) -> None:
+        """End it; in a worker, only let go of it."""
+        if self.line is not None:
+            self.line.close()
+        if self.owner != os.getpid():
+            for listener in self.admin.bound:
+                listener.socket.close()
+            return
+        self.admin.release()
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+
+    def _run(self, line: socket.socket) -> None:
+        for name in {*OURS, *NOT_OURS}:
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+        identity = Identity.of(self.config)
+        if identity is not None:
+            identity.assume()
+        eventloop.run(lambda: self._serve(line), asyncio.SelectorEventLoop)
+
+    async def _serve(self, line: socket.socket) -> None:
+        over = asyncio.Event()
+        asyncio.get_running_loop().add_reader(line, over.set)
+        await self.admin.serve()
+        await over.wait()
