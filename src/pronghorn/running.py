@@ -46,8 +46,10 @@ def run_until_stopped(server: Server) -> None:
     manager.status("Starting")
     try:
         if config.reload or (config.workers or 1) > 1:
-            sys.exit(supervise(config, manager, pid_file))
-        serve_alone(server, identity, manager, pid_file)
+            if status := supervise(config, manager, pid_file):
+                sys.exit(status)
+        else:
+            serve_alone(server, identity, manager, pid_file)
     finally:
         pid_file.remove()
         manager.close()

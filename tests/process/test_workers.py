@@ -308,3 +308,13 @@ def test_certificates_of_a_preloaded_application(place: Workplace) -> None:
     assert "two.test" in names(port)
     assert command.stop() == 0
     command.clean()
+
+
+def test_run_returns(place: Workplace) -> None:
+    """As it does for a server alone: a script may have something left to do."""
+    place.write("pid", PID)
+    command = place.script("import pronghorn\npronghorn.run('pid:app', port=0, workers=2)\nprint('and then')\n")
+    command.wait_for("running on")
+    assert command.stop() == 0
+    assert command.out[-1] == "and then"
+    command.clean()
