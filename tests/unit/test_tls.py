@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import ssl
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from encrypted import authority, server_certificate
 
 from pronghorn import Config
 from pronghorn.errors import ConfigError
-from pronghorn.tls import Certificates, make_context
+from pronghorn.tls import Certificates, Renewal, make_context
 from pronghorn.x509 import distinguished_name, first_certificate
 
 
@@ -130,6 +132,39 @@ def test_a_bad_pair_leaves_the_one_before(tmp_path: Path) -> None:
     assert not certificates.changed()  # it was looked at: there is no point in trying again before it changes
     path.unlink()
     assert certificates.changed()
+
+
+def test_factory_that_fails_later(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    """Whatever it raises, the certificates before stay, and the next look is to come."""
+    works = True
+
+    def factory(_config: Any, default: Any) -> ssl.SSLContext:
+        if not works:
+            raise KeyError("vault")
+        made: ssl.SSLContext = default()
+        return made
+
+    own = tmp_path / "own.pem"
+    own.write_text(Path(server_certificate()).read_text())
+    certificates = Certificates(config(ssl_certfile=str(own), ssl_context_factory=factory))
+    before = certificates.context
+
+    async def look() -> None:
+        nonlocal works
+        renewal = Renewal(certificates, 3600)
+        works = False
+        os.utime(own, (1, 1))
+        first, renewal.timer = renewal.timer, None
+        renewal.look()
+        assert renewal.timer is not None
+        renewal.stop()
+        assert first is not None
+        first.cancel()
+
+    asyncio.run(look())
+    assert certificates.context is before
+    assert "The certificates are not replaced" in caplog.text
+    assert "vault" in caplog.text
 
 
 def test_first_certificate() -> None:
