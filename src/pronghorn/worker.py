@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn, Protocol
@@ -31,6 +32,7 @@ __all__ = ["EXTRA", "STARTUP_FAILURE", "Child", "State", "Worker", "fork", "star
 STARTUP_FAILURE = 3  # a supervisor does not try again after it
 EXTRA = 5.0  # seconds on top of what a worker allows itself
 BEAT = 1.0  # seconds between two signs of life
+EXIT_LIMIT = 10.0  # seconds for the application's threads to end after the server has
 ORPHANED = 2.0  # seconds for what is under way when the supervisor has gone
 OURS = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGCHLD")
 NOT_OURS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR2", "SIGWINCH")  # but the supervisor's
@@ -286,9 +288,14 @@ def fork(own_group: bool = True) -> int:
 
 
 def finish(code: int) -> NoReturn:
-    run_exit_functions: Any = getattr(atexit, "_run_exitfuncs", None)
-    if run_exit_functions is not None:
-        run_exit_functions()  # the application's: os._exit() calls nothing
+    """End the process as the interpreter does: os._exit() by itself waits for no thread, and calls nothing."""
+    signal.signal(TOLD, lambda *_: os._exit(code))  # a further Ctrl-C does not wait
+    with contextlib.suppress(ValueError, OSError, AttributeError):  # standard error may have no file behind it
+        faulthandler.dump_traceback_later(EXIT_LIMIT, exit=True)
+    for module, name in ((threading, "_shutdown"), (atexit, "_run_exitfuncs")):
+        end: Any = getattr(module, name, None)
+        if end is not None:
+            end()
     flush()
     os._exit(code)
 

@@ -318,3 +318,21 @@ def test_run_returns(place: Workplace) -> None:
     assert command.stop() == 0
     assert command.out[-1] == "and then"
     command.clean()
+
+
+def test_threads_of_the_application(place: Workplace) -> None:
+    """Those that are to be waited for are, and functions registered for the exit run, as in any program."""
+    place.write(
+        "pid",
+        "import atexit, threading\natexit.register(print, 'at exit')\n"
+        + PID.replace(
+            '        await send({"type": "lifespan.shutdown.complete"})',
+            "        threading.Timer(0.5, print, ['thread done']).start()\n"
+            '        await send({"type": "lifespan.shutdown.complete"})',
+        ),
+    )
+    command = place.pronghorn("pid:app", "--workers", "2", "--no-access-log")
+    command.wait_for("running on")
+    assert command.stop() == 0
+    assert [command.lines.count(text) for text in ("thread done", "at exit")] == [2, 2]
+    command.clean()
