@@ -1,4 +1,4 @@
-"""When a worker that serves well is replaced all the same: its age, its memory."""
+"""When a worker that serves well is replaced all the same: its requests, its age, its memory."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Aged(Protocol):
     born: float
     luck: float
     looked_at: float
+    worn: bool
 
 
 def jitter() -> float:
@@ -38,6 +39,8 @@ def reason_to_replace(limits: Limits, worker: Aged, now: float) -> str | None:
     if now < worker.looked_at + SAMPLE:
         return None
     worker.looked_at = now
+    if worker.worn:
+        return "it has served as many requests as limit_max_requests allows"
     if limits.workers_lifetime and now - worker.born > limits.workers_lifetime * (1 + worker.luck):
         return "it is as old as workers_lifetime allows"
     if limits.workers_max_rss and (size := resident(worker.pid)) > limits.workers_max_rss:

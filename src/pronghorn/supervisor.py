@@ -154,7 +154,7 @@ class Supervisor:
             if self.became_ready >= self.wanted and not self.ever_ready:
                 self.announce()
         elif line == "limit":
-            self.replace(child, "it has served as many requests as limit_max_requests allows")
+            child.worn, child.looked_at = True, 0.0
 
     def announce(self) -> None:
         self.ever_ready = True
@@ -187,6 +187,7 @@ class Supervisor:
 
     def start_failed(self, child: Child) -> None:
         server_log().error("Worker [%d] did not start: %s", child.pid, child.how())
+        self.backoff.failed()
         if child.replaces is not None:
             server_log().error("The workers that are there go on serving.")
             self.replacing.clear()
@@ -195,8 +196,6 @@ class Supervisor:
         elif not self.ever_ready and child.code == STARTUP_FAILURE:
             self.status = STARTUP_FAILURE
             self.stop(signal.SIGTERM)
-        else:
-            self.backoff.failed()
 
     def look_at_clocks(self) -> None:
         now = time.monotonic()
@@ -256,6 +255,7 @@ class Supervisor:
         """Another process for every worker, one after the other, with what the application and the files are now."""
         server_log().info("Reloading")
         self.report.reloading = True
+        self.backoff.succeeded()  # whoever asks has mended something
         for child in self.children:
             if child.state is State.SERVING:
                 self.replace(child, RELOADED)

@@ -67,6 +67,7 @@ class Child:
         self.replaces: Child | None = None  # to be stopped when this one serves
         self.leaving = False
         self.outdated = False  # to be replaced when it serves
+        self.worn = False  # it has served as many requests as it may
         self.hurry_at = 0.0  # a graceful stop is cut short then; 0: never
         self.kill_at = 0.0
         self.code: int | None = None

@@ -336,3 +336,15 @@ def test_threads_of_the_application(place: Workplace) -> None:
     assert command.stop() == 0
     assert [command.lines.count(text) for text in ("thread done", "at exit")] == [2, 2]
     command.clean()
+
+
+def test_limit_of_requests_while_the_application_is_broken(start: Callable[..., Command], place: Workplace) -> None:
+    """A worker whose time is over stays, and is replaced as soon as that works."""
+    command = start("--limit-max-requests", "3")
+    place.write("pid", "raise ValueError('broken')")
+    before = children(command)
+    while not any("go on serving" in line for line in command.lines):
+        assert ask(command.port) in before
+    place.write("pid", PID)
+    until(lambda: bool(children(command) - before), "one is replaced")
+    assert command.stop() == 0
