@@ -539,8 +539,10 @@ def test_quick_stop(start: Start, number: int) -> None:
     assert {"interrupted", "lifespan ends"} <= set(server.command.out)
 
 
-def test_max_requests_under_load(start: Start) -> None:
-    server = start("max_requests = 30\nmax_requests_jitter = 20\nworkers = 2").serving(2)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_max_requests_under_load(start: Start, workers: int) -> None:
+    """Nobody is refused, although a new worker is only started when the old one has gone: who comes waits."""
+    server = start(f"max_requests = 30\nmax_requests_jitter = 20\nworkers = {workers}").serving(workers)
     with Load(server.port) as load:
         until(lambda: len(load.pids) > 5, "workers are replaced")
     assert load.errors == []
