@@ -41,7 +41,7 @@ class Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         levels = ("debug", "info", "warning", "error", "critical")
-        args = record.args if isinstance(record.args, tuple) else (record.args,)
+        args = record.args if isinstance(record.args, tuple) else (record.args,) if record.args else ()
         more = {"exc_info": record.exc_info} if record.exc_info else {}
         try:
             getattr(self.log, levels[min(max(record.levelno // 10 - 1, 0), 4)])(record.msg, *args, **more)

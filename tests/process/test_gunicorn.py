@@ -65,6 +65,14 @@ async def app(scope, receive, send):
     elif path == "/scope":
         seen = {key: scope[key] for key in ("client", "scheme", "root_path", "path")}
         body = json.dumps(seen | {"names": [name.decode() for name, _ in scope["headers"]]}).encode()
+    elif path == "/stubborn":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                pass
     elif path == "/raise":
         raise ValueError("on purpose")
     elif path == "/nothing":
@@ -492,8 +500,21 @@ def test_graceful_stop(start: Start) -> None:
     server.command.clean()
 
 
+def test_application_that_ignores_the_stop(start: Start) -> None:
+    """The lifespan ends before gunicorn kills what is left."""
+    server = start("graceful_timeout = 4").serving()
+    with Client(server.port) as client:
+        client.request("/stubborn")
+        client.until(b"begun")
+        server.command.send(signal.SIGTERM)
+        client.rest()
+    server.command.wait_for("1 task(s) ignore their cancellation")
+    assert server.command.exit() == 0
+    assert "lifespan ends" in server.command.out
+
+
 def test_graceful_timeout(start: Start) -> None:
-    """A stream is told before the limit, and the lifespan ends before gunicorn kills what is left."""
+    """A stream is told before the limit."""
     server = start("graceful_timeout = 4").serving()
     with Client(server.port) as client:
         client.request("/endless")
@@ -518,8 +539,10 @@ def test_quick_stop(start: Start, number: int) -> None:
     assert {"interrupted", "lifespan ends"} <= set(server.command.out)
 
 
-def test_max_requests_under_load(start: Start) -> None:
-    server = start("max_requests = 30\nmax_requests_jitter = 20\nworkers = 2").serving(2)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_max_requests_under_load(start: Start, workers: int) -> None:
+    """Nobody is refused, although a new worker is only started when the old one has gone: who comes waits."""
+    server = start(f"max_requests = 30\nmax_requests_jitter = 20\nworkers = {workers}").serving(workers)
     with Load(server.port) as load:
         until(lambda: len(load.pids) > 5, "workers are replaced")
     assert load.errors == []
