@@ -10,6 +10,7 @@ from pronghorn import addresses, listeners
 from pronghorn._core.edge import Connections
 from pronghorn._core.sockets import Sockets, usable
 from pronghorn.config import Config
+from pronghorn.errors import StartupError
 from pronghorn.listeners import Accepting, Listener
 from pronghorn.loggers import server_log
 from pronghorn.waiting import first
@@ -43,7 +44,10 @@ class Admin:
         self.connections = Connections(loop, self.answer, own, state={}, error=server_log())
         sockets = Sockets(self.connections) if usable(loop) else None
         for listener in self.bound:
-            self.accepting.append(await listener.serve(self.connections, sockets, BACKLOG))
+            try:
+                self.accepting.append(await listener.serve(self.connections, sockets, BACKLOG))
+            except OSError as error:
+                raise StartupError(f"cannot listen on {listener.name}: {listeners.reason(error)}") from None
         names = ", ".join(dict.fromkeys(listener.name for listener in self.bound))
         server_log().info("/livez and /readyz are answered on %s", names)
 

@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterable
 
 from pronghorn import eventloop, standing
@@ -23,6 +24,9 @@ from pronghorn.worker import NOT_OURS, OURS, Closable, flush, fork
 __all__ = ["Attendant"]
 
 
+PAUSE = 1.0  # seconds between two starts
+
+
 class Attendant:
     """That process, as the supervisor sees it. Its addresses are bound at once: StartupError when that cannot be."""
 
@@ -31,17 +35,27 @@ class Attendant:
         self.admin = Admin(config, lambda: standing.read(board, slot))
         self.owner = os.getpid()
         self.pid = 0
+        self.start_at = 0.0  # not before
         self.line: socket.socket | None = None  # never written to: it ends when the supervisor does
 
     def look(self, others: Iterable[Closable]) -> None:
         """Start the process, where there is none. ``others``: what of the supervisor's it must not hold open."""
         if self.pid and os.waitpid(self.pid, os.WNOHANG)[0] == 0:
             return
+        self.pid = 0
+        if time.monotonic() < self.start_at:
+            return
+        self.start_at = time.monotonic() + PAUSE
+        try:
+            ours, theirs = socket.socketpair()
+            flush()
+            self.pid = fork()
+        except OSError as error:
+            server_log().error("Cannot start the process for /livez and /readyz: %s", error.strerror)
+            return
         if self.line is not None:
             self.line.close()
-        self.line, theirs = socket.socketpair()
-        flush()
-        self.pid = fork()
+        self.line = ours
         if self.pid:
             theirs.close()
             return
@@ -71,7 +85,7 @@ class Attendant:
                 os.waitpid(self.pid, 0)
 
     def _run(self, line: socket.socket) -> None:
-        for name in {*OURS, *NOT_OURS}:
+        for name in {*OURS, *NOT_OURS, "SIGQUIT"}:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
         identity = Identity.of(self.config)
         if identity is not None:

@@ -17,6 +17,7 @@ from pronghorn.loggers import server_log
 __all__ = ["StallLog"]
 
 LOOK = 1.0  # seconds between two looks, at most
+RUNNERS = ("asyncio.runners", "asyncio.base_events", "asyncio.events")
 LEGIBLE = "/:@!$&'()*+,;=~"  # in a path; what else is no letter or digit could make a line of its own
 
 
@@ -80,7 +81,7 @@ class StallLog:
             "The event loop has been blocked for %.1f seconds%s (loop_stall_log):\n%s",
             late,
             f" by {request(scope)}" if scope else "",
-            "".join(traceback.format_stack(frame)).rstrip(),
+            "".join(stack(frame)).rstrip(),
         )
 
 
@@ -97,6 +98,17 @@ def scope_of(frame: FrameType | None) -> Mapping[str, Any] | None:
             if isinstance(scope, Mapping) and scope.get("type") in ("http", "websocket"):
                 return scope
     return None
+
+
+def stack(frame: FrameType | None) -> list[str]:
+    """The lines of a stack, without what runs the loop, where that is asyncio's: nobody looks for the fault there."""
+    outer = list(frames(frame))[::-1]
+    turns = [each.f_globals.get("__name__") in RUNNERS for each in outer]
+    start = turns.index(True) if True in turns else 0
+    while start < len(outer) and turns[start]:
+        start += 1
+    shown = outer[start:] or outer
+    return traceback.StackSummary.extract((each, each.f_lineno) for each in shown).format()
 
 
 def frames(frame: FrameType | None) -> Iterator[FrameType]:

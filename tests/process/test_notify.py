@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 
 left = sorted({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} & os.environ.keys())
-print(f"environment {left}\n", end="")  # one write: lines of two processes do not mix
+print(f"environment {left}\\n", end="")  # one write: lines of two processes do not mix
 
 async def app(scope, receive, send):
     assert scope["type"] == "http"

@@ -52,6 +52,7 @@ def test_blocked_loop(place: Workplace, loop: str, task: str, path: str) -> None
     (warning,) = [line for line in command.err if "has been blocked" in line]
     assert f"by GET {path} (loop_stall_log)" in warning
     assert any("in stand_still" in line for line in command.err)
+    assert not any("runners.py" in line or "in serve" in line for line in command.err)  # only the application's part
     assert len([line for line in command.err if "turns again" in line]) == 1
 
 
