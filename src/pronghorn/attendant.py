@@ -17,9 +17,10 @@ from pronghorn import eventloop, standing
 from pronghorn.admin import Admin
 from pronghorn.board import Board
 from pronghorn.config import Config
+from pronghorn.forking import NOT_OURS, OURS, flush, fork
 from pronghorn.loggers import server_log
 from pronghorn.privileges import Identity
-from pronghorn.worker import NOT_OURS, OURS, Closable, flush, fork
+from pronghorn.worker import Closable
 
 __all__ = ["Attendant"]
 

@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pronghorn.config import Config
+from pronghorn.forking import fork
 from pronghorn.loggers import server_log
 from pronghorn.supervisor import Supervisor
-from pronghorn.worker import Child, State, fork
+from pronghorn.worker import Child, State
 
 __all__ = ["Reloader", "Watch"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import enum
 import faulthandler
@@ -12,31 +11,27 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from pronghorn import modules
 from pronghorn.board import Board
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
+from pronghorn.forking import NOT_OURS, TOLD, finish, flush, fork
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 from pronghorn.privileges import Identity
 from pronghorn.recycling import jitter
 from pronghorn.server import Server
 
-__all__ = ["EXTRA", "STARTUP_FAILURE", "Child", "State", "Worker", "fork", "start"]
+__all__ = ["EXTRA", "STARTUP_FAILURE", "Child", "State", "Worker", "start"]
 
 STARTUP_FAILURE = 3  # a supervisor does not try again after it
 EXTRA = 5.0  # seconds on top of what a worker allows itself
 BEAT = 1.0  # seconds between two signs of life
-EXIT_LIMIT = 10.0  # seconds for the application's threads to end after the server has
 ORPHANED = 2.0  # seconds for what is under way when the supervisor has gone
-OURS = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGCHLD")
-NOT_OURS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR2", "SIGWINCH")  # but the supervisor's
-TOLD = signal.SIGQUIT if os.name == "posix" else signal.SIGINT  # what a supervisor sends for a Ctrl-C; see Worker
 
 
 class State(enum.Enum):
@@ -266,43 +261,3 @@ def be_a_worker(server: Worker, sockets: list[socket.socket]) -> NoReturn:
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
     finish(code)
-
-
-def fork(own_group: bool = True) -> int:
-    """As os.fork(), into a process with no handler of ours that is, in a group of its own, no part of what a terminal
-    sends signals to. Whoever shall be able to read from the terminal, as a debugger does, has to stay in the group.
-
-    A signal that comes meanwhile waits: in the child ours would swallow it, and tell the parent of it.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        pid = os.fork()
-        if pid == 0:
-            if own_group:
-                os.setpgid(0, 0)
-            signal.set_wakeup_fd(-1)
-            for name in (*OURS, *NOT_OURS, "SIGQUIT"):
-                signal.signal(getattr(signal, name), signal.SIG_DFL)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return pid
-
-
-def finish(code: int) -> NoReturn:
-    """End the process as the interpreter does: os._exit() by itself waits for no thread, and calls nothing."""
-    signal.signal(TOLD, lambda *_: os._exit(code))  # a further Ctrl-C does not wait
-    with contextlib.suppress(ValueError, OSError, AttributeError):  # standard error may have no file behind it
-        faulthandler.dump_traceback_later(EXIT_LIMIT, exit=True)
-    for module, name in ((threading, "_shutdown"), (atexit, "_run_exitfuncs")):
-        end: Any = getattr(module, name, None)
-        if end is not None:
-            end()
-    flush()
-    os._exit(code)
-
-
-def flush() -> None:
-    """Nothing that one process has buffered may be written by two."""
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
