@@ -7,7 +7,7 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 __all__ = ["HANDLED_SIGNALS", "Exits"]
@@ -83,12 +83,14 @@ class Exits:
         self._force = asyncio.Event()
         self._notice()
 
+    def soon(self, work: Callable[[], object]) -> None:
+        """Do it in the server's loop; from any thread or from a signal handler."""
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+                self._loop.call_soon_threadsafe(work)
+
     def _wake(self) -> None:
-        loop = self._loop
-        if loop is None:
-            return
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-            loop.call_soon_threadsafe(self._notice)
+        self.soon(self._notice)
 
     def _notice(self) -> None:
         if self._should_exit:

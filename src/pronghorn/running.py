@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
+import signal
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pronghorn import listeners
@@ -75,8 +78,23 @@ def serve_alone(server: Server, identity: Identity | None, manager: Manager, pid
             listener.close()
         server_log().error("%s", error)
         sys.exit(STARTUP_FAILURE)
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), refreshing(server):
         server.run([listener.socket for listener in bound] or None)
+
+
+@contextlib.contextmanager
+def refreshing(server: Server) -> Iterator[None]:
+    """Let SIGHUP and SIGUSR1, which would end a program that does not care, do meanwhile what they can do here."""
+    if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    actions: dict[int, Callable[[], None]] = {signal.SIGHUP: server.refresh, signal.SIGUSR1: server.reopen_logs}
+    previous = {number: signal.signal(number, lambda number, _: server.soon(actions[number])) for number in actions}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def supervise(config: Config, manager: Manager, pid_file: PidFile) -> int:

@@ -177,6 +177,11 @@ class Server(Exits):
         """Read the files of TLS again: new connections get what is in them now, open ones keep what they have."""
         self.companions.renew_certificates()
 
+    def refresh(self) -> None:
+        """Read the certificates again, and open the log again: what a reload can do without another process."""
+        self.reload_certificates()
+        self.reopen_logs()
+
     def reopen_logs(self) -> None:
         """Open the file of the access log by its name again, after it was moved away."""
         if self._access_log is not None:
