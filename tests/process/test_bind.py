@@ -71,7 +71,7 @@ def test_addresses_of_every_kind(start: Start, place: Workplace) -> None:
         assert named[0] == f"http://127.0.0.1:{ports[0]}" and named[1] == f"http://0.0.0.0:{ports[1]}"
         assert named[2:4] == [f"unix socket {path}", f"unix socket {abstract}"]
         assert named[4] == f"http://127.0.0.1:{handed.getsockname()[1]}"
-        for host, port in (("127.0.0.1", ports[0]), ("0.0.0.0", ports[1]), ("127.0.0.1", handed.getsockname()[1])):
+        for host, port in (("127.0.0.1", ports[0]), ("127.0.0.1", ports[1]), ("127.0.0.1", handed.getsockname()[1])):
             assert where(port)[0] == [host, port]
         assert where(path)[0] == [path, None]
         assert where("\0" + abstract[1:])[0] == [abstract, None]

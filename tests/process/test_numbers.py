@@ -58,7 +58,7 @@ def test_the_largest_numbers_are_served_with(place: Workplace) -> None:
     for setting in NUMBERS:
         form: Number = setting.metadata["form"]
         largest = form.maximum if form.maximum is not None else form.ceiling
-        if form.option != "-" and setting.name not in ("port", "fd", "workers", "timeout_lifespan_startup"):
+        if form.option != "-" and setting.name not in ("port", "fd", "workers", "timeout_lifespan_startup", "shutdown_delay"):
             args += [option(setting).opts[0], str(int(largest))]
     command = place.pronghorn("hello:app", *args)
     with Client(command.port) as client:
