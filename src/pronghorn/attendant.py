@@ -17,13 +17,12 @@ from pronghorn import eventloop, standing
 from pronghorn.admin import Admin
 from pronghorn.board import Board
 from pronghorn.config import Config
-from pronghorn.forking import NOT_OURS, OURS, flush, fork
+from pronghorn.forking import ALL, flush, fork
 from pronghorn.loggers import server_log
 from pronghorn.privileges import Identity
 from pronghorn.worker import Closable
 
 __all__ = ["Attendant"]
-
 
 PAUSE = 1.0  # seconds between two starts
 
@@ -86,7 +85,7 @@ class Attendant:
                 os.waitpid(self.pid, 0)
 
     def _run(self, line: socket.socket) -> None:
-        for name in {*OURS, *NOT_OURS, "SIGQUIT"}:
+        for name in ALL:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
         identity = Identity.of(self.config)
         if identity is not None:

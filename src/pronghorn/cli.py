@@ -16,9 +16,9 @@ import click
 import pronghorn
 from pronghorn import sources, toml
 from pronghorn.config import Config
-from pronghorn.errors import ConfigError
+from pronghorn.errors import STARTUP_FAILURE, ConfigError
 from pronghorn.forms import Flag, Folder, Form
-from pronghorn.running import STARTUP_FAILURE, run_until_stopped
+from pronghorn.running import run_until_stopped
 from pronghorn.server import Server
 from pronghorn.settings import PLACE, SUBJECTS, default_text, table
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["ClientDisconnected", "ConfigError", "MessageError", "StartupError"]
+__all__ = ["STARTUP_FAILURE", "ClientDisconnected", "ConfigError", "MessageError", "StartupError"]
+
+STARTUP_FAILURE = 3  # exit status; a supervisor does not try again after it
 
 
 class ClientDisconnected(OSError):

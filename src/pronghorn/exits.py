@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from pronghorn.signals import handled
+
 __all__ = ["HANDLED_SIGNALS", "Exits"]
 
 HANDLED_SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -53,12 +55,8 @@ class Exits:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        previous = {number: signal.signal(number, self._on_signal) for number in HANDLED_SIGNALS}
-        try:
+        with handled(dict.fromkeys(HANDLED_SIGNALS, self._on_signal)):
             yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
         captured, self._captured_signals = self._captured_signals, []
         if self._raise_signals_again:
             for captured_signal in reversed(captured):

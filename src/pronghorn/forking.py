@@ -11,10 +11,11 @@ import sys
 import threading
 from typing import Any, NoReturn
 
-__all__ = ["NOT_OURS", "OURS", "TOLD", "finish", "flush", "fork"]
+__all__ = ["ALL", "NOT_OURS", "TOLD", "finish", "flush", "fork"]
 
 OURS = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGCHLD")
 NOT_OURS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR2", "SIGWINCH")  # but the supervisor's
+ALL = (*OURS, *NOT_OURS, "SIGQUIT")  # that a supervisor has handlers for
 TOLD = signal.SIGQUIT if os.name == "posix" else signal.SIGINT  # what a supervisor sends for a Ctrl-C; see Worker
 EXIT_LIMIT = 10.0  # seconds for the application's threads to end after the server has
 
@@ -32,7 +33,7 @@ def fork(own_group: bool = True) -> int:
             if own_group:
                 os.setpgid(0, 0)
             signal.set_wakeup_fd(-1)
-            for name in (*OURS, *NOT_OURS, "SIGQUIT"):
+            for name in ALL:
                 signal.signal(getattr(signal, name), signal.SIG_DFL)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -59,6 +59,12 @@ class Form:
     def plain(self, value: Any) -> Any:
         return value
 
+    def read_each(self, value: Any, wanted: str) -> Any:
+        """``read`` of a list whose elements a file has as an option has them; ``wanted`` says how."""
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise ValueError(f"expected a list of {wanted}, got {shown(value)}")
+        return self.check([self.parse(one) for one in value])
+
     def refuse(self, value: Any) -> ValueError:
         return ValueError(f"expected {self.words}, got {shown(value)}")
 

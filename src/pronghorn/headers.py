@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from pronghorn.forms import Form, shown
+from pronghorn.forms import Form
 
 __all__ = ["Headers", "encode"]
 
@@ -46,9 +46,7 @@ class Headers(Form):
         return name, value.strip(" \t")
 
     def read(self, value: Any) -> Any:
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise ValueError(f'expected a list of "Name:Value", got {shown(value)}')
-        return self.check([self.parse(one) for one in value])
+        return self.read_each(value, '"Name:Value"')
 
     def plain(self, value: Any) -> Any:
         return [":".join(part if isinstance(part, str) else part.decode("latin-1") for part in pair) for pair in value]

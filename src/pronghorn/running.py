@@ -13,17 +13,16 @@ from typing import Any
 
 from pronghorn import listeners
 from pronghorn.config import Config
-from pronghorn.errors import ConfigError, StartupError
+from pronghorn.errors import STARTUP_FAILURE, ConfigError, StartupError
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 from pronghorn.notify import Manager
 from pronghorn.pidfile import PidFile
 from pronghorn.privileges import Identity
 from pronghorn.server import Server
+from pronghorn.signals import handled
 
-__all__ = ["STARTUP_FAILURE", "run", "run_until_stopped"]
-
-STARTUP_FAILURE = 3  # a supervisor does not try again after it
+__all__ = ["run", "run_until_stopped"]
 
 
 def run(app: Any, *, app_dir: str | None = None, **settings: Any) -> None:
@@ -89,12 +88,8 @@ def refreshing(server: Server) -> Iterator[None]:
         yield
         return
     actions: dict[int, Callable[[], None]] = {signal.SIGHUP: server.refresh, signal.SIGUSR1: server.reopen_logs}
-    previous = {number: signal.signal(number, lambda number, _: server.soon(actions[number])) for number in actions}
-    try:
+    with handled(dict.fromkeys(actions, lambda number, _: server.soon(actions[number]))):
         yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def supervise(config: Config, manager: Manager, pid_file: PidFile) -> int:

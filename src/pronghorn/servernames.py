@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from pronghorn.forms import Form, shown
+from pronghorn.forms import Form
 
 __all__ = ["Names"]
 
@@ -43,9 +43,7 @@ class Names(Form):
         return name, certificate, key or None
 
     def read(self, value: Any) -> Any:
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise ValueError(f"expected a list of {self.metavar}, got {shown(value)}")
-        return self.check([self.parse(one) for one in value])
+        return self.read_each(value, self.metavar)
 
     def plain(self, value: Any) -> Any:
         return [f"{name}={certificate}" + (f",{key}" if key else "") for name, certificate, key in value]

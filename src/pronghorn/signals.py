@@ -1,17 +1,31 @@
-"""Signals for a process that has no event loop: they are put down as they come, and read when there is time."""
+"""Signals: handlers for a while, and an inbox for a process that has no event loop."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import FrameType
 
-__all__ = ["Inbox"]
+__all__ = ["Inbox", "handled"]
+
+Handler = Callable[[int, FrameType | None], object]
+
+
+@contextlib.contextmanager
+def handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
+    """Have these signals handled meanwhile, and as before afterwards; in the main thread."""
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, before in previous.items():
+            signal.signal(number, signal.SIG_DFL if before is None else before)
 
 
 class Inbox:
-    """A socket that becomes readable when a signal has come."""
+    """A socket that becomes readable when a signal has come: they are put down, and read when there is time."""
 
     def __init__(self) -> None:
         self.out, self.into = socket.socketpair()
@@ -24,14 +38,12 @@ class Inbox:
     @contextlib.contextmanager
     def listening(self, numbers: Iterable[int]) -> Iterator[None]:
         """Take these signals meanwhile."""
-        previous = {number: signal.signal(number, lambda *_: None) for number in numbers}
-        before = signal.set_wakeup_fd(self.into.fileno(), warn_on_full_buffer=False)
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(before)
-            for number, handler in previous.items():
-                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        with handled(dict.fromkeys(numbers, lambda *_: None)):
+            before = signal.set_wakeup_fd(self.into.fileno(), warn_on_full_buffer=False)
+            try:
+                yield
+            finally:
+                signal.set_wakeup_fd(before)
 
     def taken(self) -> bytes:
         """The numbers of the signals that came, in their order."""

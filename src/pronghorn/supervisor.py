@@ -23,14 +23,14 @@ from pronghorn.attendant import Attendant
 from pronghorn.backoff import Backoff
 from pronghorn.board import MOST, Board
 from pronghorn.config import Config
-from pronghorn.errors import StartupError
+from pronghorn.errors import STARTUP_FAILURE, StartupError
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 from pronghorn.pidfile import PidFile
 from pronghorn.recycling import reason_to_replace
 from pronghorn.signals import Inbox
 from pronghorn.standing import Report
-from pronghorn.worker import EXTRA, STARTUP_FAILURE, Child, State, start
+from pronghorn.worker import EXTRA, Child, State, start
 
 __all__ = ["Supervisor"]
 

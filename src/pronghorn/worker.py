@@ -18,7 +18,7 @@ from typing import NoReturn, Protocol
 from pronghorn import modules
 from pronghorn.board import Board
 from pronghorn.config import Config
-from pronghorn.errors import StartupError
+from pronghorn.errors import STARTUP_FAILURE, StartupError
 from pronghorn.forking import NOT_OURS, TOLD, finish, flush, fork
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
@@ -26,9 +26,8 @@ from pronghorn.privileges import Identity
 from pronghorn.recycling import jitter
 from pronghorn.server import Server
 
-__all__ = ["EXTRA", "STARTUP_FAILURE", "Child", "State", "Worker", "start"]
+__all__ = ["EXTRA", "Child", "State", "Worker", "start"]
 
-STARTUP_FAILURE = 3  # a supervisor does not try again after it
 EXTRA = 5.0  # seconds on top of what a worker allows itself
 BEAT = 1.0  # seconds between two signs of life
 ORPHANED = 2.0  # seconds for what is under way when the supervisor has gone

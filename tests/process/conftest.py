@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from process.arbiter import APP, COMMAND, Gunicorn, Start, surroundings
 from process.command import Command
 
 HELLO = """
@@ -40,7 +41,9 @@ class Workplace:
 
     def pronghorn(self, *args: str, **options: Any) -> Command:
         """Start the server on a free port."""
-        port = () if {"--uds", "--fd", "--port", "--bind", "--config", "--print-config"} & set(args) else ("--port", "0")
+        port = (
+            () if {"--uds", "--fd", "--port", "--bind", "--config", "--print-config"} & set(args) else ("--port", "0")
+        )
         return self.run(sys.executable, "-m", "pronghorn", *args, *port, **options)
 
     def script(self, source: str) -> Command:
@@ -64,5 +67,22 @@ def start(request: pytest.FixtureRequest, place: Workplace) -> Callable[..., Com
 
     def start(*args: str, **options: Any) -> Command:
         return place.pronghorn(*args, "--loop", request.param, **options)
+
+    return start
+
+
+@pytest.fixture
+def gunicorn(place: Workplace) -> Start:
+    """Start gunicorn with the text of a configuration file, and arguments."""
+    place.write("served", APP)
+
+    def start(conf: str = "", *args: str, app: str = "served:app", kind: str = "pronghorn.gunicorn.Worker") -> Gunicorn:
+        place.write("conf", conf)
+        bind = () if "-b" in args else ("-b", "127.0.0.1:0")
+        command = place.run(
+            *(COMMAND, "-c", "conf.py", "-k", kind, *bind, *args, app),
+            env=surroundings(place),
+        )
+        return Gunicorn(command)
 
     return start

@@ -17,7 +17,6 @@ cdef class Entrance:
     cdef Shelter shelter        # None: no TLS
     cdef Versions versions      # of the PROXY protocol; 0: it is not spoken
     cdef object allowed         # `host in allowed`: who may speak it
-    cdef object certificates    # or None
     cdef dict places            # for a listener on all addresses: the entrance for each of them; None: it has one
 
     cdef Entrance at(self, str host)

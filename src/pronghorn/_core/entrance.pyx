@@ -24,7 +24,6 @@ cdef class Entrance:
         self.template = template
         self.versions = <Versions> <int> VERSIONS[proxy_protocol]
         self.allowed = allowed
-        self.certificates = certificates
         server = template["server"]
         if server is not None and server[0] in ("0.0.0.0", "::"):
             self.places = {}
@@ -33,15 +32,18 @@ cdef class Entrance:
 
     cdef Entrance at(self, str host):
         """The entrance for those who have come in at this address of the machine: it is what `server` says."""
-        cdef dict template
-        entrance = self.places.get(host)
+        cdef Entrance entrance = self.places.get(host)
         if entrance is None:
-            template = PyDict_Copy(self.template)
-            template["server"] = (host, template["server"][1])
-            entrance = Entrance(
-                self.service, template, self.certificates,
-                {number: name for name, number in VERSIONS.items()}[<int> self.versions], self.allowed,
-            )
+            entrance = Entrance.__new__(Entrance)
+            entrance.service = self.service
+            entrance.template = PyDict_Copy(self.template)
+            entrance.template["server"] = (host, self.template["server"][1])
+            entrance.versions = self.versions
+            entrance.allowed = self.allowed
+            if self.shelter is not None:
+                entrance.shelter = Shelter.__new__(
+                    Shelter, self.service, entrance.template, self.shelter.certificates
+                )
             if len(self.places) < PLACES:
                 self.places[host] = entrance
         return entrance

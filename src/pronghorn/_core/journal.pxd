@@ -4,8 +4,9 @@
     response    close() --> the record or the line, once, with a status and the size of the body
 
 Records hands it to the logging of the Python layer; Reports hands over both ends, for a logger of somebody else's. Lines
-is the compiled form: it appends finished lines to memory of its own, which somebody else takes away in batches; no file, no lock, no Python object is made for a line. Every value
-that a client or an application has a say in is escaped, so that a request is one line, whatever it holds.
+is the compiled form: it appends finished lines to memory of its own, which somebody else takes away in batches; no file,
+no lock, no Python object is made for a line. Every value that a client or an application has a say in is escaped, so
+that a request is one line, whatever it holds.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
