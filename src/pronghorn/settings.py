@@ -62,7 +62,9 @@ class Settings(Shared):
     timeout_request_head: float | None = timeouts(10.0, seconds(), "Request head, first byte to last: 408.")
     timeout_request_body: float | None = timeouts(30.0, seconds(), "Gap between two reads of a request body: 408.")
     timeout_write_stall: float | None = timeouts(30.0, seconds(), "Client that reads nothing: reset the connection.")
-    timeout_linger: float | None = timeouts(2.0, seconds(), "Reading on after a refusal, so that the client sees it.")
+    timeout_linger: float | None = timeouts(
+        2.0, seconds(), "Reading on after a refusal, so that the client sees it; idle connections at the stop."
+    )
     body_rate_minimum: int | None = limits(240, size("any rate"), "Slowest request body, in bytes per second: 408.")
     body_rate_grace: float | None = timeouts(5.0, seconds("none"), "Request body: from when its rate counts.")
     limit_request_line: int | None = limits(8192, size(), "Request line: 414.")

@@ -3,7 +3,8 @@
 In order:
 
     accept until the backlog is empty, then close the listeners
-    idle connections close, busy ones after their response
+    busy connections close after their response, idle ones after timeout_linger, or after the response to a request
+        that comes until then; after a Ctrl-C, idle ones that have been served before close at once
     at the last part of timeout_graceful_shutdown: http.disconnect to what is still open; after a Ctrl-C, where
         somebody waits at a terminal, a second later already
     half of that part later: cancel what still runs
@@ -39,7 +40,7 @@ class Connections(Protocol):
     def open(self) -> int: ...
     @property
     def active(self) -> int: ...
-    def drain(self) -> object: ...
+    def drain(self, prompt: bool) -> object: ...
     def disconnect(self) -> object: ...
     def cancel(self, message: str) -> object: ...
     def abort(self) -> object: ...
@@ -70,7 +71,7 @@ async def close_connections(
         await asyncio.wait({closed, *unless}, timeout=within, return_when=asyncio.FIRST_COMPLETED)
         return closed.done()
 
-    connections.drain()
+    connections.drain(prompt or limit == 0)
     if connections.open:
         server_log().info("Waiting for connections to close. (CTRL+C to force quit)")
     elif connections.active:

@@ -27,8 +27,8 @@ class Obedient:
         if name == self.obeys:
             self.over.set()
 
-    def drain(self) -> None:
-        self.step("drain")
+    def drain(self, prompt: bool) -> None:
+        self.step("drain promptly" if prompt else "drain")
 
     def disconnect(self) -> None:
         self.step("disconnect")
@@ -87,11 +87,11 @@ def test_force_cuts_the_waiting_short(limit: float | None, monkeypatch: pytest.M
 @pytest.mark.parametrize("limit", [None, 3600])
 def test_streams_are_told_soon_after_a_ctrl_c(limit: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopping, "PROMPT", 0.01)
-    assert close(Obedient("disconnect"), limit, prompt=True) == ["drain", "disconnect"]
+    assert close(Obedient("disconnect"), limit, prompt=True) == ["drain promptly", "disconnect"]
 
 
 def test_a_limit_of_nothing_disconnects_and_cancels_at_once() -> None:
-    assert close(Obedient("cancel"), 0) == ["drain", "disconnect", "cancel"]
+    assert close(Obedient("cancel"), 0) == ["drain promptly", "disconnect", "cancel"]
 
 
 def test_says_what_it_waits_for(caplog: pytest.LogCaptureFixture) -> None:

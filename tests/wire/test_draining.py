@@ -18,8 +18,8 @@ def stopping(request: pytest.FixtureRequest) -> Iterator[Callable[[Any], Server]
         yield server.use
 
 
-def drain(server: Server) -> None:
-    server.loop.call_soon_threadsafe(server.server.connections.drain)
+def drain(server: Server, prompt: bool = False) -> None:
+    server.loop.call_soon_threadsafe(server.server.connections.drain, prompt)
     server.settle()
 
 
@@ -32,13 +32,40 @@ def gated(gate: Gate) -> Any:
     return app
 
 
-def test_idle(stopping: Callable[[Any], Server]) -> None:
+@pytest.mark.parametrize("prompt", [False, True])
+def test_idle(stopping: Callable[[Any], Server], prompt: bool) -> None:
     server = stopping(Recorder())
     with server.raw() as peer:
         peer.send(FIRST)
-        assert peer.response().status == 200
+        assert not peer.response().closes
+        drain(server, prompt)
+        assert peer.ended(3.0) == "fin"
+
+
+def test_next_request_is_on_its_way(stopping: Callable[[Any], Server]) -> None:
+    """A close that crosses it would be a request without an answer."""
+    server = stopping(Recorder())
+    with server.raw() as peer:
+        peer.send(FIRST)
+        assert not peer.response().closes
         drain(server)
+        peer.send(FIRST)
+        response = peer.response()
+        assert response.status == 200 and response.closes
         assert peer.ended(1.5) == "fin"
+
+
+def test_nobody_waits_when_it_is_prompt(stopping: Callable[[Any], Server]) -> None:
+    """Ctrl-C: whoever has been served before is told at once; whoever has not is still answered."""
+    server = stopping(Recorder())
+    with server.raw() as idle, server.raw() as silent:
+        idle.send(FIRST)
+        assert idle.response().status == 200
+        server.until(lambda: server.open == 2, "both are accepted")
+        drain(server, prompt=True)
+        assert idle.ended(0.5) == "fin"
+        silent.send(FIRST)
+        assert silent.response().closes
 
 
 def test_under_way(stopping: Callable[[Any], Server]) -> None:
@@ -232,7 +259,7 @@ def test_waits_for_all(stopping: Callable[[Any], Server]) -> None:
     with server.raw() as peer:
         peer.send(FIRST)
         assert peer.response().body == b"ok"
-        drain(server)
+        drain(server, prompt=True)
         waiting = asyncio.run_coroutine_threadsafe(wait(), server.loop)
         assert peer.ended(1.5) == "fin"
     server.until(lambda: server.open == 0, "the connection is closed")

@@ -122,11 +122,15 @@ cdef class Connections:
         one = <Conversation> call
         return None if one is None else one.scope
 
-    def drain(self):
-        """No further requests: idle connections close now, the others after their response."""
+    def drain(self, bint prompt=False):
+        """No further requests after the one under way, or the one that comes within ``timeout_linger``.
+
+        ``prompt``: connections that have had a response and wait for another request close now.
+        """
         cdef Connection connection = self.first
         cdef Connection following
         self.service.draining = True
+        self.service.prompt = prompt
         while connection is not None:
             following = connection.next
             connection.wire.drain()

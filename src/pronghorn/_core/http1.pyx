@@ -666,12 +666,12 @@ cdef class Http1(Acceptor):
             self.edge.close()
 
     cdef void drain(self) noexcept:
-        """No further request after the current one."""
+        """No further request after the current one, or after one that may be on its way: a close that crosses it would
+        leave its client without an answer, and in doubt whether it was served (RFC 9112 section 9.3.1)."""
         if self.is_idle():
-            if self.served:
+            if not self.service.ticks.linger or (self.served and self.service.prompt):
                 self.shut(False)
             else:
-                # Accepted, but nothing has come yet: what is on its way is still answered.
                 self.edge.deadline(self.service.ticks.linger)
         elif self.reading == DISCARD:
             self.shut(True)
