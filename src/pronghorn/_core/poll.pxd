@@ -101,7 +101,7 @@ cdef class Acceptor:
     """Accepts the connections of a listening socket, which stays somebody else's."""
     cdef readonly Poll poll
     cdef Watch watch
-    cdef bint pausing           # the process has no descriptors, or no memory, for another connection
+    cdef double told            # when the log was told last that there is no descriptor, or no memory, for another one
     cdef object timer           # of the pause
     cdef char last[HOST]        # the address of the last peer
     cdef str host               # the same as an object, which the next one from there shares
@@ -110,7 +110,8 @@ cdef class Acceptor:
     cdef void pause(self, int code) noexcept
     cdef object peer(self, const char* host, int port)
     cdef void rest(self, double seconds)
+    cdef void tell(self, int code) noexcept
     # For those who inherit:
     cdef int wanted(self) noexcept                              # connections to be accepted now; 0: wait a little
     cdef void accepted(self, int fd, object peer) noexcept      # peer: (host, port) or None; close the descriptor
-    cdef void refused(self, int code) noexcept                  # accepting pauses because of this error
+    cdef void refused(self, int code) noexcept                  # tell the log of this error

@@ -88,7 +88,8 @@ cdef extern from "<sys/socket.h>" nogil:
 cdef enum:
     PARTS = 32                  # pieces sent by one system call
 
-PAUSE = 1.0                     # seconds until a process without free descriptors tries again to accept
+PAUSE = 0.1                     # seconds until a process without free descriptors tries again to accept
+cdef double SILENCE = 10.0      # seconds in which the log is told once that this is so
 cdef double LATER = 0.01        # seconds until one that has its share of the connections looks again
 
 available = bool(AVAILABLE)
@@ -315,7 +316,6 @@ cdef class Acceptor:
         for _ in range(most):
             fd = accept_peer(self.watch.fd, host, HOST, &port)
             if fd >= 0:
-                self.pausing = False
                 self.accepted(fd, self.peer(host, port))
                 if not self.watch.watched:
                     return
@@ -336,8 +336,12 @@ cdef class Acceptor:
     cdef void pause(self, int code) noexcept:
         """Those who wait are accepted later: without a pause they would be reported again and again."""
         self.rest(PAUSE)
-        if not self.pausing:
-            self.pausing = True
+        self.tell(code)
+
+    cdef void tell(self, int code) noexcept:
+        cdef double now = self.poll.loop.time()
+        if not self.told or now - self.told > SILENCE:
+            self.told = now
             self.refused(code)
 
     cdef void rest(self, double seconds):

@@ -176,7 +176,7 @@ cdef class SocketAcceptor(Acceptor):
         try:
             sockets.watch(&connection.watch, EPOLLIN)
         except OSError as error:        # the system allows each user so many
-            self.refused(error.errno)
+            self.tell(error.errno)
             connection.wire = None      # it holds the connection, too
             c_close(fd)
             return
