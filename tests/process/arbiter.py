@@ -24,14 +24,17 @@ import json
 import os
 import time
 
-print("imported by", os.getpid())
+def say(text):
+    print(text + "\\n", end="")  # one write: lines of two workers do not mix
+
+say(f"imported by {os.getpid()}")
 
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        print("lifespan ends")
+        say("lifespan ends")
         await send({"type": "lifespan.shutdown.complete"})
         return
     if scope["type"] == "websocket":
@@ -53,7 +56,7 @@ async def app(scope, receive, send):
         await send({"type": "http.response.body", "body": b"begun", "more_body": True})
         while (await receive())["type"] != "http.disconnect":
             pass
-        print("told of the end")
+        say("told of the end")
         return
     elif path == "/scope":
         seen = {key: scope[key] for key in ("client", "scheme", "root_path", "path")}
