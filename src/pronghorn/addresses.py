@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pronghorn.forms import Form, Number, Text, shown
 
@@ -16,23 +16,20 @@ PORT = Number("PORT", "a port", 0, 65535)
 DESCRIPTOR = Number("FD", "a file descriptor")
 
 
-@dataclass(frozen=True)
-class Tcp:
+class Tcp(NamedTuple):
     """Every address that ``host`` stands for; None, and an empty one, is every address of the machine."""
 
     host: str | None
     port: int
 
 
-@dataclass(frozen=True)
-class Unix:
+class Unix(NamedTuple):
     """A unix socket: a path, or ``@name`` in Linux's abstract namespace."""
 
     path: str
 
 
-@dataclass(frozen=True)
-class Descriptor:
+class Descriptor(NamedTuple):
     """A socket that is open already."""
 
     fd: int
@@ -66,7 +63,7 @@ def parse(text: str) -> Tcp | Unix | Descriptor:
     return Tcp("" if host == "*" else host, PORT.parse(port) if colon else DEFAULT_PORT)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Bind(Form):
     """What ``parse()`` understands."""
 
@@ -86,7 +83,7 @@ class Bind(Form):
         return value
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Mode(Form):
     """Permissions of a file: octal digits as text, a plain number in Python."""
 
@@ -110,7 +107,7 @@ class Mode(Form):
         return value if value is None else f"{value:03o}"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Owner(Text):
     """A user, a group, or both, each by name or number."""
 

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 import pronghorn
-from pronghorn import sources, toml
+from pronghorn import sources
 from pronghorn.config import Config
 from pronghorn.errors import STARTUP_FAILURE, ConfigError
 from pronghorn.forms import Flag, Folder, Form
@@ -182,6 +182,8 @@ def serve(config: str | None, print_config: bool | None, check: bool | None, **v
 
 def describe(config: Config, app_dir: str, given: dict[str, sources.Given]) -> Iterator[str]:
     """The effective settings as lines of TOML, which ``--config`` takes, each with where it comes from."""
+    from pronghorn import toml  # slow to import, as is what it needs
+
     forms = sources.known()
     yield f"# pronghorn {pronghorn.__version__}"
     for name, usual in {"app": None, "app_dir": "."}.items():

@@ -78,7 +78,8 @@ def shown(value: Any) -> str:
     return text if len(text) <= 100 else f"{text[:80]}... ({len(text)} characters)"
 
 
-@dataclass(frozen=True)
+# They are not frozen, nor do they compare: what dataclass() makes of that takes longer than all the rest of the start.
+@dataclass(eq=False, repr=False)
 class Text(Form):
     """Text without NUL, or None where ``optional``; a path is text as well."""
 
@@ -99,7 +100,7 @@ class Text(Form):
         return value
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Folder(Form):
     """The path of a directory that exists."""
 
@@ -112,7 +113,7 @@ class Folder(Form):
         raise self.refuse(value)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Texts(Form):
     """A list of texts, each of the form ``of``."""
 
@@ -141,7 +142,7 @@ class Texts(Form):
         return self.of.parse(text)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Flag(Form):
     """True or False, or None where ``optional``; as text, one of the usual words."""
 
@@ -164,7 +165,7 @@ class Flag(Form):
         raise ValueError(f"expected true or false, got {shown(text)}")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Truth(Flag):
     """True or False, as a word on the command line rather than as two options."""
 
@@ -175,7 +176,7 @@ class Truth(Flag):
         return self.parse(value) if isinstance(value, str) else super().check(value)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Number(Form):
     """A number from ``minimum`` to ``maximum``; where ``off`` says what None means, None is accepted.
 
@@ -222,7 +223,7 @@ class Number(Form):
         return self.check(value)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Choice(Form):
     """One of a few words; where ``importable``, also ``module:attribute``, and in Python what that would lead to."""
 
@@ -246,7 +247,7 @@ class Choice(Form):
         raise self.refuse(value)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Words(Form):
     """Some of a few words, as a list or as text with commas between them."""
 
@@ -271,7 +272,7 @@ class Words(Form):
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Function(Form):
     """Something to call, or None. There is no option for it."""
 

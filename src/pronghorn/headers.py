@@ -15,7 +15,7 @@ FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, 5.5: no CR, L
 MADE_BY_SERVER = frozenset({b"connection", b"content-length", b"transfer-encoding"})
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Headers(Form):
     """Response headers: (name, value) pairs of text or bytes; on the command line ``Name:Value``."""
 

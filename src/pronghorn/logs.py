@@ -8,11 +8,9 @@ per response, on stdout). The arguments of an access record are part of the inte
 from __future__ import annotations
 
 import http
-import json
 import logging
 import logging.config
 import sys
-import tomllib
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -197,8 +195,12 @@ def apply(log_config: dict[str, Any] | str, use_colors: bool | None) -> None:
     if isinstance(log_config, str):
         path = Path(log_config)
         if path.suffix == ".json":
+            import json  # these are slow to import, and of use here only
+
             log_config = json.loads(path.read_text(encoding="utf-8"))
         elif path.suffix == ".toml":
+            import tomllib
+
             log_config = tomllib.loads(path.read_text(encoding="utf-8"))
         elif path.suffix in (".yaml", ".yml"):
             try:

@@ -14,7 +14,7 @@ from pronghorn.logs import LOG_LEVELS
 __all__ = ["Level", "LineFormat", "LogConfig"]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Level(Form):
     """A log level by name, or, in Python, by number."""
 
@@ -34,7 +34,7 @@ class Level(Form):
         raise self.refuse(value)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class LogConfig(Form):
     """A dictionary for ``logging.config``, or the path of a file with one."""
 
@@ -52,7 +52,7 @@ class LogConfig(Form):
         raise self.refuse(value)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class LineFormat(Form):
     """The format of an access line, by name or in atoms."""
 

@@ -23,7 +23,7 @@ class Named(Protocol):
     group: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Identity:
     """Whom a process becomes: None leaves what it is. With a user come its groups."""
 

@@ -15,7 +15,7 @@ __all__ = ["Hosts", "TrustedHosts"]
 EVERYBODY = "*"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Hosts(Form):
     """Hosts to trust, as a list or as text with commas between them."""
 

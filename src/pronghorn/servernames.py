@@ -11,7 +11,7 @@ from pronghorn.forms import Form
 __all__ = ["Names"]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Names(Form):
     """Certificates by server name: (name, certificate, key or None); on the command line ``NAME=CERTIFICATE[,KEY]``."""
 

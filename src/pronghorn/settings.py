@@ -41,7 +41,7 @@ __all__ = ["PLACE", "SUBJECTS", "Settings", "table"]
 PLACE = ("host", "port", "uds", "fd")  # what says where to listen, unless bind does
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Settings(Shared):
     """The values of every setting; a value of a wrong form raises ConfigError, in one line that names the setting."""
 

@@ -37,7 +37,7 @@ from pronghorn.subjects import (
 __all__ = ["Shared"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Shared:
     """Those that programs pass to either server, by name or in this order."""
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from pronghorn import activation, toml
+from pronghorn import activation
 from pronghorn.errors import ConfigError
 from pronghorn.forms import Folder, Form, Text
 from pronghorn.settings import PLACE, table
@@ -19,8 +18,7 @@ PREFIXES = ("PRONGHORN_", "UVICORN_")
 FILE = "PRONGHORN_CONFIG"
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):
     """A value somebody gave, and where."""
 
     value: Any
@@ -60,6 +58,8 @@ def collect(typed: Mapping[str, Any], environ: MutableMapping[str, str], file: s
 
 
 def from_file(file: str) -> dict[str, Given]:
+    from pronghorn import toml  # slow to import, as is what it needs
+
     forms = known()
     given = {}
     for name, value in toml.read(file, forms).items():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator, Set
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from pronghorn._core.response import date_of
 
 if TYPE_CHECKING:
     from pronghorn._core.edge import Connection
@@ -60,7 +62,7 @@ class ServerState:
         config = self._server.config
         headers = []
         if config.date_header:
-            headers.append((b"date", formatdate(usegmt=True).encode()))
+            headers.append((b"date", date_of(time.time())))
         if config.server_header:
             headers.append((b"server", b"pronghorn"))
         return [*headers, *config.encoded_headers]

@@ -35,7 +35,7 @@ class TLSSettings(Protocol):
     ssl_context_factory: Callable[[Any, Callable[[], ssl.SSLContext]], ssl.SSLContext] | None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Named:
     """The certificate for a server name, which may be ``*.example.com``."""
 

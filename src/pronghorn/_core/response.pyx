@@ -1,7 +1,6 @@
 # The response head (RFC 9112 section 4, RFC 9110 sections 5 and 15). See response.pxd.
 
 import time
-from email.utils import formatdate
 from http import HTTPStatus
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
@@ -16,12 +15,20 @@ from .output cimport append, reserve
 
 # Status lines from 100 to 599, ready to copy.
 cdef list status_lines = [None] * 600
+cdef dict _phrases = {status.value: status.phrase.encode() for status in HTTPStatus}
 for _status in range(100, 600):
-    try:
-        _reason = HTTPStatus(_status).phrase
-    except ValueError:
-        _reason = ""
-    status_lines[_status] = b"HTTP/1.1 %d %s\r\n" % (_status, _reason.encode())
+    status_lines[_status] = b"HTTP/1.1 %d %s\r\n" % (_status, _phrases.get(_status, b""))
+
+cdef tuple DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+cdef tuple MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def date_of(second) -> bytes:
+    """The value of a date header (RFC 9110 section 5.6.7), whatever the locale is."""
+    day = time.gmtime(second)
+    text = (f"{DAYS[day.tm_wday]}, {day.tm_mday:02d} {MONTHS[day.tm_mon - 1]} {day.tm_year:04d} "
+            f"{day.tm_hour:02d}:{day.tm_min:02d}:{day.tm_sec:02d} GMT")
+    return text.encode()
 
 
 cdef int write_status(Output out, int status) except -1:
@@ -184,7 +191,7 @@ cdef class Defaults:
         cdef long second = int(time.time())
         if second != self.second:
             self.second = second
-            self.date = b"date: %s\r\n" % formatdate(second, usegmt=True).encode() if self.with_date else b""
+            self.date = b"date: %s\r\n" % date_of(second) if self.with_date else b""
             self.block = self.date + self.server + self.extra
 
     cdef int write(self, Output out, Declared* declared) except -1:
