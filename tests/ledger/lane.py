@@ -70,11 +70,11 @@ class Lane:
                 else:
                     await self._ask(entry)
                 break
-            except Again:
+            except Again as error:
                 self.drop()
-                if not kept:
+                if not kept and not error.told:
                     raise Unanswered("closed without an answer") from None
-                if entry.kind is Kind.UPLOAD:
+                if entry.kind is Kind.UPLOAD:  # it may have been served, and is not to be served twice
                     raise Unanswered("POST on a kept connection that was closed") from None
                 entry.retried += 1
         else:
@@ -148,14 +148,17 @@ class Lane:
             with contextlib.suppress(ConnectionError):
                 self.writer.write(frame(CLOSE, payload[:2]))
             if code in (1001, 1012):
-                raise Again
+                raise Again(told=True)
             raise Unanswered(f"WebSocket closed with {code}")
         if (opcode, payload) != (TEXT, number):
             raise Wrong(f"frame {opcode} {payload[:80]!r} instead of {number!r}")
 
 
 class Again(Exception):
-    """Nothing came: on a connection that was kept, the request may be made again on another."""
+    """Nothing came: on a connection that was kept, or where the server has said so, the request is made on another."""
+
+    def __init__(self, told: bool = False) -> None:
+        self.told = told
 
 
 def expected_body(entry: Entry) -> bytes:

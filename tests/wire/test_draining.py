@@ -55,6 +55,29 @@ def test_next_request_is_on_its_way(stopping: Callable[[Any], Server]) -> None:
         assert peer.ended(1.5) == "fin"
 
 
+def test_the_answer_has_not_said_that_it_is_the_last(stopping: Callable[[Any], Server]) -> None:
+    """Its head left before the stop began: the client may make another request, and that one is told."""
+    server = stopping(None)
+    gate = server.gate()
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        await gate.passed()
+        await send({"type": "http.response.body", "body": b"b"})
+
+    server.use(app)
+    with server.raw() as peer:
+        peer.send(FIRST)
+        assert not peer.head().closes
+        drain(server)
+        gate.open()
+        assert peer.exactly(2) == b"ab"
+        peer.send(FIRST)
+        assert peer.response().closes
+        assert peer.ended(1.5) == "fin"
+
+
 def test_nobody_waits_when_it_is_prompt(stopping: Callable[[Any], Server]) -> None:
     """Ctrl-C: whoever has been served before is told at once; whoever has not is still answered."""
     server = stopping(Recorder())
@@ -99,7 +122,7 @@ def test_pipelined_behind_it(stopping: Callable[[Any], Server]) -> None:
 
 
 def test_head_already_out(stopping: Callable[[Any], Server]) -> None:
-    """Too late to say so, but the connection still closes after the whole body."""
+    """Too late to say so: the connection is idle after the whole body, and closes as others that are."""
     server = stopping(None)
     gate = server.gate()
 
@@ -116,7 +139,7 @@ def test_head_already_out(stopping: Callable[[Any], Server]) -> None:
         drain(server)
         gate.open()
         assert (peer.chunk(), peer.chunk(), peer.chunk()) == (b"a", b"b", b"")
-        assert peer.ended(1.5) == "fin"
+        assert peer.ended(3.0) == "fin"
 
 
 def test_half_a_head(stopping: Callable[[Any], Server]) -> None:

@@ -130,14 +130,15 @@ cdef class Connections:
         cdef Connection connection = self.first
         cdef Connection following
         self.service.draining = True
-        self.service.prompt = prompt
+        self.service.prompt = prompt or not self.service.ticks.linger
         while connection is not None:
             following = connection.next
             connection.wire.drain()
             connection = following
 
     def disconnect(self):
-        """http.disconnect to every application that still runs."""
+        """http.disconnect to every application that still runs; the stop has waited for clients long enough."""
+        self.service.prompt = True
         self.application.disconnect()
 
     def cancel(self, message=None) -> int:
@@ -462,7 +463,8 @@ cdef class Connection(Edge):
 
     cdef void idle(self) noexcept:
         cdef Connections owner = self.owner
-        self.due = owner.service.now + owner.service.ticks.keep_alive if owner.service.ticks.keep_alive else 0
+        cdef uint32_t ticks = owner.service.ticks.linger if owner.service.draining else owner.service.ticks.keep_alive
+        self.due = owner.service.now + ticks if ticks else 0
         # Those that were idle longest come first, to be dropped first; in which half second is exact enough.
         if self.placed != owner.service.now and self.linked:
             self.placed = owner.service.now

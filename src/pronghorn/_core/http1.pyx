@@ -489,7 +489,7 @@ cdef class Http1(Acceptor):
         self.writing = NONE
         if self.reading == CLOSED:
             return
-        if not self.keep or (self.service.draining and self.ahead is NULL):
+        if not self.keep or (self.service.prompt and self.ahead is NULL):
             self.shut(self.reading == BODY or self.wanted)
         elif self.reading == BODY:
             self.reading = DISCARD
@@ -669,11 +669,11 @@ cdef class Http1(Acceptor):
         """No further request after the current one, or after one that may be on its way: a close that crosses it would
         leave its client without an answer, and in doubt whether it was served (RFC 9112 section 9.3.1)."""
         if self.is_idle():
-            if not self.service.ticks.linger or (self.served and self.service.prompt):
+            if self.service.prompt and (self.served or not self.service.ticks.linger):
                 self.shut(False)
             else:
                 self.edge.deadline(self.service.ticks.linger)
-        elif self.reading == DISCARD:
+        elif self.reading == DISCARD and self.service.prompt:
             self.shut(True)
 
     cdef void lost(self) noexcept:

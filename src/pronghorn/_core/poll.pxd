@@ -52,6 +52,7 @@ cdef struct Watch:
 cdef class Poll:
     cdef readonly object loop
     cdef set acceptors          # that are open
+    cdef bint starved           # one of them has found no descriptor, and waits
     cdef int fd                 # of the set; -1: there is none
     cdef uint32_t watches
     cdef int at                 # in the batch: the next one to be told
@@ -103,15 +104,19 @@ cdef class Acceptor:
     cdef Watch watch
     cdef double told            # when the log was told last that there is no descriptor, or no memory, for another one
     cdef object timer           # of the pause
+    cdef int declined           # turns for which those who wait have been left to others
+    cdef int hurry              # how many are taken when others do not take them
     cdef char last[HOST]        # the address of the last peer
     cdef str host               # the same as an object, which the next one from there shares
 
     cdef void accept(self) noexcept
+    cdef void insist(self) noexcept
+    cdef int take(self, int most) noexcept
     cdef void pause(self, int code) noexcept
     cdef object peer(self, const char* host, int port)
     cdef void rest(self, double seconds)
     cdef void tell(self, int code) noexcept
     # For those who inherit:
-    cdef int wanted(self) noexcept                              # connections to be accepted now; 0: wait a little
+    cdef int wanted(self) noexcept                              # connections to be accepted now; 0: others should
     cdef void accepted(self, int fd, object peer) noexcept      # peer: (host, port) or None; close the descriptor
     cdef void refused(self, int code) noexcept                  # tell the log of this error

@@ -87,10 +87,11 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef enum:
     PARTS = 32                  # pieces sent by one system call
+    PATIENCE = 8                # turns of the loop for others to accept a connection
 
 PAUSE = 0.1                     # seconds until a process without free descriptors tries again to accept
 cdef double SILENCE = 10.0      # seconds in which the log is told once that this is so
-cdef double LATER = 0.01        # seconds until one that has its share of the connections looks again
+cdef double LATER = 0.001       # seconds until one that has its share of the connections looks again
 
 available = bool(AVAILABLE)
 
@@ -306,24 +307,42 @@ cdef class Acceptor:
             self.timer = None
 
     cdef void accept(self) noexcept:
+        cdef int most = self.wanted()
+        if most:
+            self.declined = 0
+            self.hurry = 1
+            self.take(most)
+            return
+        # Another process, which has been woken as well, is to take who waits. It is given some turns of our loop to do
+        # so, during which nothing is missed should it become our turn; then a moment of real time.
+        self.declined += 1
+        if self.declined > PATIENCE:
+            self.rest(LATER)
+
+    cdef void insist(self) noexcept:
+        """Whoever still waits is taken all the same, the more the longer this goes on: the others are busy."""
+        cdef int most = self.hurry
+        self.declined = 0
+        self.hurry = min(2 * most, ACCEPTS) if self.take(most) == most else 1
+
+    cdef int take(self, int most) noexcept:
+        """Accept so many, if they are there; how many there were."""
         cdef char host[HOST]
         cdef int port = -1
-        cdef int fd
-        cdef int most = self.wanted()
-        if most == 0:
-            self.rest(LATER)
-            return
-        for _ in range(most):
+        cdef int fd, taken = 0
+        while taken < most:
             fd = accept_peer(self.watch.fd, host, HOST, &port)
             if fd >= 0:
+                taken += 1
                 self.accepted(fd, self.peer(host, port))
                 if not self.watch.watched:
-                    return
+                    break
             elif errno == EAGAIN:
-                return
+                break
             elif errno not in (ECONNABORTED, EINTR, EPERM, EPROTO):     # those are about this one connection
                 self.pause(errno)
-                return
+                break
+        return taken
 
     cdef object peer(self, const char* host, int port):
         if port < 0:
@@ -335,6 +354,7 @@ cdef class Acceptor:
 
     cdef void pause(self, int code) noexcept:
         """Those who wait are accepted later: without a pause they would be reported again and again."""
+        self.poll.starved = True
         self.rest(PAUSE)
         self.tell(code)
 
@@ -349,7 +369,12 @@ cdef class Acceptor:
         self.timer = self.poll.loop.call_later(seconds, self.go_on)
 
     def go_on(self):
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = None
         self.poll.change(&self.watch, EPOLLIN)
+        if self.declined:
+            self.insist()
 
     cdef int wanted(self) noexcept:
         return ACCEPTS

@@ -50,7 +50,7 @@ cdef class Service:
     cdef HeaderMap header_map
     cdef Forwarding forwarding  # None: what proxies say of their clients is not looked at
     cdef bint draining
-    cdef bint prompt            # the stop does not wait for requests that may be on their way
+    cdef bint prompt            # while draining: requests that may be on their way are not waited for
     cdef bint websockets        # requests for a WebSocket are followed
     cdef DeflateOptions deflate # None: nothing is compressed
     cdef size_t ws_queue        # messages waiting for an application

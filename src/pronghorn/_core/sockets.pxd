@@ -45,7 +45,6 @@ cdef class Sockets(Poll):
 
 cdef class SocketAcceptor(Acceptor):
     cdef Entrance entrance
-    cdef bint waited            # others had fewer connections when it last looked
 
 
 cdef class SocketConnection(Connection):

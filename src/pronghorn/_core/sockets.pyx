@@ -38,6 +38,7 @@ cdef extern from *:
 cdef double QUICK = 8e-6        # seconds: an application that takes less keeps its clients awake
 cdef double SLOW = 2e-4         # one that takes more is not waited for
 cdef double LONGEST = 3e-4      # seconds until what is held is sent all the same
+cdef uint32_t SLACK = 1         # connections more than another process has that are no reason to wait for it
 cdef double SILENT = 3.0        # seconds after which a process that shows no sign of life is not waited for
 HIGH_WATER = 65536              # where the settings leave it to the event loop: as uvloop does
 
@@ -118,6 +119,10 @@ cdef class Sockets(Poll):
         self.connections.holding = False
         if self.held:
             self.release()
+        if self.starved and self.closed:
+            self.starved = False
+            for acceptor in self.acceptors:
+                (<Acceptor> acceptor).go_on()
         while self.closed:
             (<SocketConnection> self.closed.pop()).gone()
         if self.acceptors:
@@ -139,8 +144,7 @@ cdef class SocketAcceptor(Acceptor):
             sockets.publish(NOBODY)
 
     cdef int wanted(self) noexcept:
-        """Of several processes the one with the fewest connections is to take the next. Whoever has more waits for a
-        moment, and then takes one all the same: the others may be busy."""
+        """Of several processes those with the fewest connections are to take the next."""
         cdef Sockets sockets = <Sockets> self.poll
         cdef uint32_t ours = sockets.connections.service.open
         cdef uint32_t fewest = NOBODY
@@ -153,11 +157,7 @@ cdef class SocketAcceptor(Acceptor):
                 fewest = sockets.shares[i].connections
         if fewest == NOBODY:
             return ACCEPTS
-        if ours <= fewest + fewest // 20:
-            self.waited = False
-            return 2
-        self.waited = not self.waited
-        return 0 if self.waited else 1
+        return 2 if ours <= fewest + SLACK + fewest // 20 else 0
 
     cdef void accepted(self, int fd, object peer) noexcept:
         cdef Sockets sockets = <Sockets> self.poll
