@@ -36,7 +36,7 @@ class Process:
         self,
         command: Sequence[str],
         port: int,
-        core: int,
+        core: int | str,
         folder: Path,
         log: Path,
         environment: Mapping[str, str],

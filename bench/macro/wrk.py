@@ -20,7 +20,7 @@ class Load:
     errors: int
 
 
-def run(work: Work, port: int, core: int, seconds: int) -> Load:
+def run(work: Work, port: int, core: int | str, seconds: int) -> Load:
     command = ["taskset", "--cpu-list", str(core), "wrk", "--threads", "1", "--connections", str(work.connections)]
     command += ["--duration", f"{seconds}s", "--timeout", "5s", "--script", str(CLIENT)]
     command += [f"{'https' if work.secure else 'http'}://127.0.0.1:{port}/", "--", work.name]
