@@ -91,6 +91,7 @@ class Writer:
         self.failed = 0  # lines that could not be written; counted by ours
         self.accepted = self.done = 0  # bytes that came, and that are dealt with; likewise
         self._queue: SimpleQueue[object] = SimpleQueue()
+        self._taking = threading.Lock()  # held for moments only: lines are written in the order in which they are taken
         self._thread: threading.Thread | None = None
         self._armed = False
         self._stop_by: float | None = None
@@ -107,14 +108,15 @@ class Writer:
 
     def put(self) -> None:
         """A batch is whole."""
-        batch = self.take()
-        if not batch:
-            return
-        if self.accepted - self.done + len(batch) > self.limit:
-            self.refused += batch.count(b"\n")
-        else:
-            self.accepted += len(batch)
-            self._order(batch)
+        with self._taking:
+            batch = self.take()
+            if not batch:
+                return
+            if self.accepted - self.done + len(batch) > self.limit:
+                self.refused += batch.count(b"\n")
+            else:
+                self.accepted += len(batch)
+                self._order(batch)
 
     def reopen(self) -> None:
         """Open the file again, behind the lines there are."""
@@ -180,8 +182,11 @@ class Writer:
 
     def _take_begun(self) -> float | None:
         """Write the lines of a batch that did not become whole in time; returns when to look again, if at all."""
-        self._armed = False  # first: a line that comes now begins a batch, or is among those that are taken
-        batch = self.take()
+        with self._taking:
+            if not self._queue.empty():
+                return time.monotonic()  # what came before has to be written before
+            self._armed = False  # first: a line that comes now begins a batch, or is among those that are taken
+            batch = self.take()
         if batch is None:
             self._armed = True
             return time.monotonic() + INTERVAL

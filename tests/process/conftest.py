@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from process.arbiter import APP, COMMAND, Gunicorn, Start, surroundings
 from process.command import Command
+from serving import LOOPS
 
 HELLO = """
 async def app(scope, receive, send):
@@ -61,7 +62,7 @@ def place(tmp_path: Path) -> Iterator[Workplace]:
         command.kill()
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
+@pytest.fixture(params=[loop for loop in ("uvloop", "asyncio") if loop in LOOPS])
 def start(request: pytest.FixtureRequest, place: Workplace) -> Callable[..., Command]:
     """Start the server in each of the loops."""
 

@@ -163,3 +163,26 @@ def test_a_descriptor_of_its_own(tmp_path: Path) -> None:
     source.write(b"one\n")
     source.close()
     assert (tmp_path / "log").read_bytes() == b"one\n"
+
+
+def test_lines_stay_in_order(tmp_path: Path) -> None:
+    """A batch becomes whole in one thread while the other is about to take what follows it."""
+    about_to, whole = threading.Event(), threading.Event()
+
+    class Late(Source):
+        def take(self) -> bytes | None:
+            if threading.current_thread() is not threading.main_thread():
+                about_to.set()
+                whole.wait(0.2)
+            return super().take()
+
+    source = Late(Target(str(tmp_path / "log")))
+    source.write(b"one\n")
+    assert about_to.wait(10)
+    source.write(b"two\n")
+    source.writer.put()
+    source.write(b"three\n")
+    whole.set()
+    until(lambda: b"three" in (tmp_path / "log").read_bytes())
+    source.close()
+    assert (tmp_path / "log").read_bytes() == b"one\ntwo\nthree\n"
