@@ -105,7 +105,7 @@ cdef class Acceptor:
     cdef double told            # when the log was told last that there is no descriptor, or no memory, for another one
     cdef object timer           # of the pause
     cdef int declined           # turns for which those who wait have been left to others
-    cdef int hurry              # how many are taken when others do not take them
+    cdef int insisted           # how often in a row somebody was taken whom others should have taken
     cdef char last[HOST]        # the address of the last peer
     cdef str host               # the same as an object, which the next one from there shares
 

@@ -310,20 +310,21 @@ cdef class Acceptor:
         cdef int most = self.wanted()
         if most:
             self.declined = 0
-            self.hurry = 1
+            self.insisted = 0
             self.take(most)
             return
         # Another process, which has been woken as well, is to take who waits. It is given some turns of our loop to do
         # so, during which nothing is missed should it become our turn; then a moment of real time.
         self.declined += 1
         if self.declined > PATIENCE:
-            self.rest(LATER)
+            self.rest(LATER * (1 << min(self.insisted, 3)))
 
     cdef void insist(self) noexcept:
-        """Whoever still waits is taken all the same, the more the longer this goes on: the others are busy."""
-        cdef int most = self.hurry
+        """Whoever still waits is taken all the same: one at a time while the others may just not have had a processor,
+        more when they seem to be blocked."""
+        cdef int most = 1 << min(max(self.insisted - 7, 0), 5)
         self.declined = 0
-        self.hurry = min(2 * most, ACCEPTS) if self.take(most) == most else 1
+        self.insisted = self.insisted + 1 if self.take(most) == most else 0
 
     cdef int take(self, int most) noexcept:
         """Accept so many, if they are there; how many there were."""
