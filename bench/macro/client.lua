@@ -18,6 +18,7 @@ local BROWSER = {
 local WORKS = {
   headers = { headers = BROWSER },
   pipelined = { depth = 16 },
+  closing = { headers = { ["Connection"] = "close" } },
   post1k = { body = 1024 },
   post100k = { body = 100 * 1024 },
 }

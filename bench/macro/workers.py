@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     environment.prepare()
     say(environment.install_tree())
     rows = []
-    for work in (one for one in WORKS if one.name in ("hello", "json")):
+    for work in (one for one in WORKS if one.name in ("hello", "json", "closing")):
         samples: dict[int, list[tuple[float, float, float, float]]] = {count: [] for count in COUNTS}
         for round_ in range(options.rounds):
             for count in COUNTS if round_ % 2 else reversed(COUNTS):

@@ -24,6 +24,7 @@ WORKS = [
     Work("hello", "hello, 64 connections", "apps:hello", floors=True),
     Work("pipelined", "hello, 16 pipelined, 64 connections", "apps:hello", depth=16, floors=True),
     Work("headers", "hello, 12 browser headers, 64 connections", "apps:hello", floors=True),
+    Work("closing", "hello, a connection for each request, 64 at once", "apps:hello"),
     Work("post1k", "POST 1 KiB echo, 64 connections", "apps:echo", body=b"a" * 1024, answer=b"a" * 1024),
     Work("post100k", "POST 100 KiB echo, 16 connections", "apps:echo", 16, body=b"b" * 102400, answer=b"b" * 102400),
     Work(
