@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
     from ledger.book import Verdict
     from process.conftest import Workplace
 
-__all__ = ["CHAOS", "CLIENT", "HOSTS", "KINDS", "STRANGER", "Node", "Site", "documented", "free_port", "talk"]
+__all__ = ["CHAOS", "CLIENT", "HOSTS", "KINDS", "PROGRAMS", "STRANGER", "Node", "Site", "talk"]
 
 CHAOS = os.environ.get("PRONGHORN_CHAOS") == "full"
 DEPLOY = Path(__file__).parents[2] / "docs/deploy"
 HOSTS = ("127.0.0.2", "127.0.0.3")
 CLIENT = "127.0.0.7"  # of the proxy
 STRANGER = "127.0.0.9"  # who is not the proxy, and connects to a node
+PROGRAMS = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin"  # of a system's administrator
 KINDS = ["nginx", "nginx-unix", "haproxy"]
 # What stands around a file in conf.d.
 NGINX = """
@@ -97,17 +99,12 @@ async def app(scope, receive, send):
 """
 
 
-def free_port(hosts: tuple[str, ...] = HOSTS) -> int:
-    """A TCP port that is free on all of them."""
-    while True:
-        with closing(socket.socket()) as first, closing(socket.socket()) as second:
-            first.bind((hosts[0], 0))
-            port: int = first.getsockname()[1]
-            try:
-                second.bind((hosts[-1] if len(hosts) > 1 else "127.0.0.4", port))
-            except OSError:
-                continue
-            return port
+def free_port() -> int:
+    """A TCP port that is free on every address of this machine."""
+    with socket.socket() as sock:
+        sock.bind(("", 0))
+        port: int = sock.getsockname()[1]
+        return port
 
 
 def documented(name: str, places: Mapping[str, str]) -> str:
@@ -120,6 +117,13 @@ def documented(name: str, places: Mapping[str, str]) -> str:
         assert old in text, f"{name} has no {old!r}"
         text = text.replace(old, new)
     return text
+
+
+def program(name: str) -> str:
+    """Where it is."""
+    path = shutil.which(name, path=PROGRAMS)
+    assert path is not None
+    return path
 
 
 class Node:
@@ -185,10 +189,9 @@ class Site:
 
     def nginx(self) -> Command:
         path, unix = self.place.path, self.kind == "nginx-unix"
-        nodes = [f"unix:{path}/{name}.sock" if unix else f"{host}:{self.node_port}" for name, host in zip("ab", HOSTS)]
         places = {
-            "10.0.0.11:8000": nodes[0],
-            "10.0.0.12:8000": nodes[1],
+            "10.0.0.11:8000": f"unix:{path}/a.sock" if unix else f"{HOSTS[0]}:{self.node_port}",
+            "10.0.0.12:8000": f"unix:{path}/b.sock" if unix else f"{HOSTS[1]}:{self.node_port}",
             "listen 80;": f"listen 127.0.0.1:{self.port};",
             "listen 443 ssl;": f"listen 127.0.0.1:{self.tls_port} ssl;",
             "shop.example.com": "localhost",
@@ -198,7 +201,7 @@ class Site:
         (path / "shop.conf").write_text(documented("nginx.conf", places))
         whole = NGINX if os.geteuid() else "user root;" + NGINX  # as nobody it could not enter the directory
         (path / "nginx.conf").write_text(whole)
-        call = ["nginx", "-e", "stderr", "-p", str(path), "-c", "nginx.conf"]
+        call = [program("nginx"), "-e", "stderr", "-p", str(path), "-c", "nginx.conf"]
         self.check(*call, "-t")
         return self.place.run(*call)
 
@@ -216,8 +219,9 @@ class Site:
             "    user haproxy\n    group haproxy\n": "",
         }
         (path / "haproxy.cfg").write_text(documented("haproxy.cfg", places))
-        self.check("haproxy", "-c", "-f", "haproxy.cfg")
-        return self.place.run("haproxy", "-db", "-f", "haproxy.cfg")
+        call = [program("haproxy"), "-f", "haproxy.cfg"]
+        self.check(*call, "-c")
+        return self.place.run(*call, "-db")
 
     def stop(self) -> None:
         """Also after a test that has failed. The proxy leaves processes behind unless it is asked to stop."""
@@ -277,9 +281,7 @@ def talk(host: str, port: int, secure: bool = False, source: str = CLIENT) -> It
     connection: http.client.HTTPConnection
     if secure:
         context: ssl.SSLContext = authority().client()
-        connection = http.client.HTTPSConnection(
-            host, port, timeout=PATIENCE, source_address=place, context=context
-        )
+        connection = http.client.HTTPSConnection(host, port, timeout=PATIENCE, source_address=place, context=context)
     else:
         connection = http.client.HTTPConnection(host, port, timeout=PATIENCE, source_address=place)
     with closing(connection):

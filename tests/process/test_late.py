@@ -85,7 +85,7 @@ def test_unix_socket_goes_at_once(place: Workplace) -> None:
     assert not path.exists()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the close of a listening socket resets who has connected")
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a socket can be closed without a loss")
 @pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_crowd(place: Workplace, workers: str, loop: str) -> None:
