@@ -68,9 +68,9 @@ async def app(scope, receive, send):
             await send({"type": "websocket.send", "bytes": event["bytes"]})
         return
     start = {"type": "http.response.start", "status": 200, "headers": [(b"x-node", os.environ["NODE"].encode())]}
-    if scope["path"].startswith("/events"):
+    if scope["path"] in ("/events", "/live"):
         start["headers"].append((b"content-type", b"text/event-stream"))
-        if scope["path"] == "/events-of-the-application":
+        if scope["path"] == "/live":
             start["headers"].append((b"x-accel-buffering", b"no"))
         await send(start)
         await send({"type": "http.response.body", "body": b"data: first\\n\\n", "more_body": True})

@@ -106,7 +106,7 @@ def test_who_is_not_the_proxy(shop: Site) -> None:
     shop.nodes[0].command.wait_for("does not speak it")
 
 
-@pytest.mark.parametrize("path", ["/events", "/events-of-the-application"])
+@pytest.mark.parametrize("path", ["/events", "/live"])
 def test_event_stream(shop: Site, path: str) -> None:
     """The first event comes before there is a second."""
     with talk("127.0.0.1", shop.port) as connection:

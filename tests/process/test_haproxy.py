@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 import signal
 import socket
@@ -71,7 +72,9 @@ def test_node_that_is_killed(site: Site) -> None:
     site.reach_both()
     killed, staying = site.nodes
     workers = killed.processes
-    killed.command.kill()
+    killed.command.send(signal.SIGKILL)
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
     until(lambda: not any(alive(pid) for pid in workers), "its workers have gone")
     assert {site.ask()["node"] for _ in range(10)} == {staying.name}
     sees(site, "a", "DOWN")

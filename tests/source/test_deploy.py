@@ -26,5 +26,7 @@ def test_units(tmp_path: Path, kind: str) -> None:
     (tmp_path / "pronghorn.service").write_text(unit)
     shutil.copy(DEPLOY / "pronghorn.socket", tmp_path)
     units = [str(tmp_path / name) for name in ("pronghorn.service", "pronghorn.socket")]
-    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *units], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, [line for line in done.stderr.splitlines() if "pronghorn." in line]) == (0, [])
