@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pronghorn import addresses, unixsocket
+from pronghorn._core.poll import deafen
 from pronghorn.addresses import Descriptor, Tcp, Unix
 from pronghorn.errors import StartupError
 from pronghorn.loggers import root, server_log
@@ -66,12 +67,16 @@ class Accepting:
 
 
 class Listener:
-    """A bound socket, the name it goes by in the log, and the unix path that goes when it does."""
+    """A bound socket, the name it goes by in the log, and the unix path that goes when it does.
 
-    def __init__(self, sock: socket.socket, name: str, path: str | None = None) -> None:
+    ``own``: it is closed when we close it, since nobody else serves from it.
+    """
+
+    def __init__(self, sock: socket.socket, name: str, path: str | None = None, own: bool = False) -> None:
         self.socket = sock
         self.name = name
         self.path = path
+        self.own = own
         self.inode = os.stat(path).st_ino if path else None  # noqa: PTH116
 
     @property
@@ -122,6 +127,11 @@ class Listener:
         server = await loop.create_unix_server(factory, sock=self.socket, backlog=backlog, **ours)
         return Accepting(self.socket, server)
 
+    def deafen(self) -> None:
+        """Begin no further handshake, where nobody else does it for us."""
+        if self.own and self.socket.fileno() >= 0:
+            deafen(self.socket.fileno())
+
     def close(self) -> None:
         """Close the socket and remove its path, unless another server has put its own socket there meanwhile."""
         self.socket.close()
@@ -168,6 +178,19 @@ def bind_place(place: Tcp | Unix | Descriptor, address: Address) -> list[Listene
 def adopt(sockets: Iterable[socket.socket]) -> list[Listener]:
     """Listeners for sockets that somebody else has bound."""
     return [Listener(sock, describe(sock)) for sock in sockets]
+
+
+def leave(bound: list[Listener]) -> None:
+    """Let those who hold the same sockets accept who is connected by now, and then close them."""
+    for listener in bound:
+        listener.deafen()
+    close(bound)
+
+
+def close(bound: list[Listener]) -> None:
+    """Close all of them, once: a path may be that of another server's socket later, even by its inode."""
+    while bound:
+        bound.pop().close()
 
 
 def announce(bound: Iterable[Listener], secure: bool) -> None:
@@ -233,7 +256,7 @@ def bind_tcp(host: str | None, port: int) -> list[Listener]:
             for listener in bound:
                 listener.close()
             raise cannot_listen(name, port, absent) from None
-        bound.append(Listener(sock, url(name, sock.getsockname()[1])))
+        bound.append(Listener(sock, url(name, sock.getsockname()[1]), own=True))
     if not bound:
         raise cannot_listen(name, port, absent)
     return bound

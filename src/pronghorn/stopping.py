@@ -2,7 +2,7 @@
 
 In order:
 
-    accept until the backlog is empty, then close the listeners
+    begin no handshake, accept until the backlog is empty, then close the listeners
     busy connections close after their response, idle ones after timeout_linger, or after the response to a request
         that comes until then; after a Ctrl-C, idle ones that have been served before close at once
     at the last part of timeout_graceful_shutdown: http.disconnect to what is still open; after a Ctrl-C, where
@@ -16,7 +16,8 @@ In order:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from pronghorn.listeners import Listener
@@ -25,6 +26,7 @@ from pronghorn.loggers import server_log
 __all__ = ["close_connections", "empty_backlog"]
 
 BACKLOG_LIMIT = 1.0  # seconds the emptying of the backlog may take while clients keep coming
+HANDSHAKES = 0.02  # seconds for those that have begun: the way to a client in the same place and back
 QUIET_TURNS = 5  # turns of the loop with nobody waiting until the backlog counts as empty, and its first bytes as read
 PROMPT = 1.0  # seconds after a Ctrl-C until open streams are told
 LAST_PART = 5.0  # seconds at the end of a graceful stop for disconnecting and cancelling; a quarter of it at most
@@ -47,9 +49,13 @@ class Connections(Protocol):
     async def wait_closed(self) -> None: ...
 
 
-async def empty_backlog(listeners: Iterable[Listener], force: asyncio.Event) -> None:
+async def empty_backlog(listeners: Collection[Listener], force: asyncio.Event) -> None:
     """Let the loop accept, and begin to read, the connections that the kernel has taken in already."""
     loop = asyncio.get_running_loop()
+    for listener in listeners:
+        listener.deafen()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(force.wait(), HANDSHAKES)
     deadline, quiet = loop.time() + BACKLOG_LIMIT, 0
     while quiet < QUIET_TURNS and loop.time() < deadline and not force.is_set():
         quiet = 0 if any(listener.has_waiting() for listener in listeners) else quiet + 1

@@ -114,8 +114,7 @@ class Supervisor:
         """For those who inherit: what else there is to do with every turn."""
 
     def close(self) -> None:
-        for listener in self.listeners:
-            listener.close()
+        listeners.close(self.listeners)
         for attendant in self.attendants:  # whose end is a signal: the inbox is there for it
             attendant.close()
         self.selector.close()
@@ -170,7 +169,7 @@ class Supervisor:
             status=f"Serving from {self.wanted} process{'es' if self.wanted > 1 else ''}",
         )
         for attendant in self.attendants:
-            attendant.look(self.belongings())
+            attendant.look([*self.belongings(), *(listener.socket for listener in self.listeners)])
 
     def reap(self) -> None:
         for child in [child for child in self.children if child.has_ended()]:
@@ -284,6 +283,7 @@ class Supervisor:
     def stop(self, number: int) -> None:
         """Stop all of them gracefully; a second Ctrl-C cuts that short, in each of them as in a server alone."""
         again, self.stopping = self.stopping, True
+        listeners.leave(self.listeners)  # while we hold them open, the kernel accepts for nobody
         for child in self.children:
             if not again or number == signal.SIGINT:
                 self.stop_one(child, number)

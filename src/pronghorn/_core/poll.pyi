@@ -3,6 +3,8 @@ import asyncio
 PAUSE: float
 available: bool
 
+def deafen(fd: int) -> None: ...
+
 class Poll:
     loop: asyncio.AbstractEventLoop
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None: ...

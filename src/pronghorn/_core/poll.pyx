@@ -18,8 +18,23 @@ cdef extern from *:
     #include <unistd.h>
     #ifdef __linux__
     #include <netinet/tcp.h>
+    #include <linux/filter.h>
     enum { AVAILABLE = 1 };
+
+    /* Drop the segments that ask for a connection (SYN); those of handshakes that have begun pass. */
+    static void drop_requests(int fd)
+    {
+        struct sock_filter program[] = {
+            BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),                     /* the flags of the TCP header */
+            BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 2, 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, 0),
+            BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+        };
+        struct sock_fprog all = { sizeof program / sizeof *program, program };
+        setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &all, sizeof all);
+    }
     #else
+    static void drop_requests(int fd) {}
     enum { AVAILABLE = 0, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLL_CLOEXEC, SOCK_NONBLOCK, SOCK_CLOEXEC };
     static int epoll_create1(int flags) { errno = ENOSYS; return -1; }
     static int epoll_ctl(int set, int operation, int fd, struct epoll_event *event) { errno = ENOSYS; return -1; }
@@ -70,6 +85,7 @@ cdef extern from *:
     int epoll_ctl(int set, int operation, int fd, epoll_event* event) nogil
     int epoll_wait(int set, epoll_event* events, int count, int wait) nogil
     void no_delay(int fd) nogil
+    void drop_requests(int fd) nogil
     int accept_peer(int fd, char* host, int room, int* port) nogil
     int local_address(int fd, char* host, int room) nogil
     int c_close "close" (int fd) nogil
@@ -280,6 +296,13 @@ cdef void drop_queue(Queue** place) noexcept:
 cdef str local_host(int fd):
     cdef char host[HOST]
     return host.decode("ascii") if local_address(fd, host, HOST) else None
+
+
+def deafen(int fd):
+    """Let a listening TCP socket begin no further handshake. Otherwise there are always some that end between the last
+    accept and the close, which resets them: their clients have been told that they are connected, and may have sent a
+    request. Who asks now is not answered, asks again a second later, and is refused then."""
+    drop_requests(fd)
 
 
 cdef void acceptor_ready(void* acceptor, uint32_t events) noexcept:
