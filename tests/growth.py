@@ -6,10 +6,12 @@ import gc
 import os
 import sys
 from collections import Counter
+from pathlib import Path
 
+import pytest
 from serving import Server
 
-__all__ = ["measure"]
+__all__ = ["measure", "resident"]
 
 
 def measure(server: Server) -> tuple[Counter[str], int, int]:
@@ -24,3 +26,10 @@ def measure(server: Server) -> tuple[Counter[str], int, int]:
         if str(type(one).__module__).startswith(("pronghorn", "asyncio", "_asyncio", "uvloop"))
     )
     return kinds, sys.getallocatedblocks(), len(os.listdir("/proc/self/fd"))
+
+
+def resident() -> int:
+    """The resident size of this process, in bytes."""
+    if "asan" in os.environ.get("LD_PRELOAD", ""):
+        pytest.skip("a sanitizer keeps memory that has been freed")
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

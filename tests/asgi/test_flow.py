@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-import resource
 import socket
 import threading
 from typing import Any
 
 import pytest
+from growth import resident
 from serving import LOOPS, Server, modes, serve
 
 MODES = modes("lazy", "task")
 GET = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
 START = {"type": "http.response.start", "status": 200}
 KERNEL = 16_000_000  # both socket buffers of a loopback connection, as large as the kernel may make them
-
-
-def memory() -> int:
-    """The largest resident size of this process so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
@@ -97,7 +92,7 @@ def test_send_waits(server: Server) -> None:
             sends += 1
 
     server.use(app)
-    before = memory()
+    before = resident()
     with server.raw() as peer:
         peer.send(GET)
         response = peer.head()
@@ -114,7 +109,7 @@ def test_send_waits(server: Server) -> None:
             left -= len(piece)
         assert peer.pending() == b""
     assert sends == total
-    assert memory() - before < 40_000_000
+    assert resident() - before < 40_000_000
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length"])

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from growth import measure
+from growth import measure, resident
 from peer import Closed, Peer
 from probes import FIRST, head
 from serving import Server, modes
@@ -159,11 +157,6 @@ def test_caches_are_bounded(server: Server) -> None:
     assert after[1] - before[1] < 2000, f"{after[1] - before[1]} blocks more"
 
 
-def memory() -> int:
-    """The resident size of this process, in bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 @pytest.mark.parametrize("state", ["idle", "half-head", "waiting"])
 def test_memory_of_a_connection(server: Server, state: str) -> None:
     """A thousand connections in a state that lasts: kilobytes each, not buffers."""
@@ -186,9 +179,9 @@ def test_memory_of_a_connection(server: Server, state: str) -> None:
 
     try:
         more(200)
-        before = memory()
+        before = resident()
         more(800)
-        grown = (memory() - before) / 800
+        grown = (resident() - before) / 800
     finally:
         for peer in peers:
             peer.reset()

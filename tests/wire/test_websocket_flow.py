@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 from frames import BINARY, CLOSE, PING, PONG, TEXT, Client, Frame, binary, close, connect, ping, text
+from growth import resident
 from serving import Server
 from sessions import ACCEPT, begin, each, echo
 
 LOT = 12_000_000  # more than both socket buffers of a loopback connection take while nobody reads
 SMALL = text("x" * 94)
 PIECE = 100_000
-
-
-def memory() -> int:
-    """The resident size of this process now, in bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def still(server: Server, value: Any) -> Any:
@@ -47,10 +41,10 @@ def test_reading_stops(server: Server, size: int) -> None:
     count = LOT // (size + 8)
     data = binary(bytes(size)) * count
     with connect(server) as client:
-        before = memory()
+        before = resident()
         sent = client.pour(data)
         assert sent < len(data), "the server read on although nobody took it"
-        assert memory() - before < 4_000_000, f"{memory() - before} bytes more"
+        assert resident() - before < 4_000_000, f"{resident() - before} bytes more"
         go.open()
         client.send(data[sent:])
         client.leave()
@@ -206,9 +200,9 @@ def test_send_waits(server: Server) -> None:
         client.send(b"")
         stuck = still(server, lambda: sends)
         assert stuck < total, "the server gathered what the client did not read"
-        before = memory()
+        before = resident()
         assert still(server, lambda: sends) == stuck
-        assert memory() - before < 1_000_000
+        assert resident() - before < 1_000_000
         for number in range(total):
             assert client.message() == number.to_bytes(4, "big") * (PIECE // 4)
         assert client.closed() == (1000, "")

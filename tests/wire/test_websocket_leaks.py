@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from frames import BINARY, CONTINUATION, Client, binary, close, frame, ping, switched, text, upgrade
-from growth import measure
+from growth import measure, resident
 from peer import Closed
 from serving import Server, modes
 from sessions import ACCEPT
@@ -203,11 +201,6 @@ def test_sessions_need_no_collector(server: Server) -> None:
         gc.enable()
 
 
-def memory() -> int:
-    """The resident size of this process, in bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 @pytest.mark.parametrize("state", ["idle", "echoed", "half-message", "asked"])
 def test_memory_of_a_session(server: Server, state: str) -> None:
     """Hundreds of sessions in a state that lasts: kilobytes each, not buffers."""
@@ -229,9 +222,9 @@ def test_memory_of_a_session(server: Server, state: str) -> None:
 
     try:
         more(100)
-        before = memory()
+        before = resident()
         more(300)
-        grown = (memory() - before) / 300
+        grown = (resident() - before) / 300
     finally:
         for client in clients:
             client.reset()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import threading
 import time
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from frames import BINARY, CLOSE, CONTINUATION, PONG, Frame, binary, connect, frame, ping, pong, text
+from growth import resident
 from serving import Server, serve
 from sessions import Echo, each, echo
 
@@ -23,11 +23,6 @@ FRAGMENTS = 4096  # ws_max_fragments
 DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate"
 
 
-def memory() -> int:
-    """The resident size of this process now, in bytes."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 class Peak:
     """The most memory that was resident in a block, beyond what was there before it."""
 
@@ -36,7 +31,7 @@ class Peak:
             Path("/proc/self/clear_refs").write_text("5")
         except OSError as error:
             pytest.skip(f"the kernel does not reset the peak of memory: {error}")
-        self.before = memory()
+        self.before = resident()
         return self
 
     def __exit__(self, *_: object) -> None:
