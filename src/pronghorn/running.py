@@ -38,7 +38,7 @@ def run(app: Any, *, app_dir: str | None = None, **settings: Any) -> None:
 def run_until_stopped(server: Server) -> None:
     """Run a server, or as many as are asked for, until told to stop; a failed start-up exits with status 3."""
     config = server.config
-    if (config.reload or (config.workers or 1) > 1) and not isinstance(config.app, str):
+    if config.supervised and not isinstance(config.app, str):
         server_log().warning("reload and workers need the application by name, as in 'main:app'.")
         sys.exit(STARTUP_FAILURE)
     identity = Identity.of(config)
@@ -47,7 +47,7 @@ def run_until_stopped(server: Server) -> None:
     manager, pid_file = Manager.take(os.environ), PidFile(config.pid)
     manager.status("Starting")
     try:
-        if config.reload or (config.workers or 1) > 1:
+        if config.supervised:
             if status := supervise(config, manager, pid_file):
                 sys.exit(status)
         else:

@@ -349,3 +349,37 @@ def test_limit_of_requests_while_the_application_is_broken(start: Callable[..., 
     place.write("pid", PID)
     until(lambda: bool(children(command) - before), "one is replaced")
     assert command.stop() == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be held to a CPU here")
+@pytest.mark.parametrize("given", ["option", "variable", "file", "python"])
+def test_as_many_as_there_are_cpus(place: Workplace, given: str) -> None:
+    """Held to one CPU it is one worker, which has a supervisor as several would."""
+    place.write("pid", PID)
+    (place.path / "conf.toml").write_text('workers = "auto"\nport = 0\n')
+    how = {
+        "option": "os.environ, ['pid:app', '--port', '0', '--workers', 'auto']",
+        "variable": "os.environ | {'WEB_CONCURRENCY': 'auto'}, ['pid:app', '--port', '0']",
+        "file": "os.environ, ['pid:app', '--config', 'conf.toml']",
+    }
+    held = f"import os, sys\nos.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})\n"
+    if given == "python":
+        command = place.script(held + "import pronghorn\npronghorn.run('pid:app', port=0, workers='auto')\n")
+    else:
+        environ, arguments = how[given].split(", ", 1)
+        start = f"os.execve(sys.executable, [sys.executable, '-m', 'pronghorn', *{arguments}], {environ})\n"
+        command = place.script(held + start)
+    command.wait_for("workers: auto is 1 here")
+    assert {ask(command.port)} == children(command)
+    assert command.stop() == 0
+    command.clean()
+
+
+def test_settings_that_are_printed_keep_auto(place: Workplace) -> None:
+    command = place.pronghorn("hello:app", "--workers", "auto", "--print-config")
+    assert command.exit() == 0
+    (line,) = [line for line in command.out if line.startswith("workers = ")]
+    assert line.startswith('workers = "auto"  # command line, ') and line.endswith(" here")
+    (place.path / "conf.toml").write_text(line + "\n")
+    again = place.pronghorn("hello:app", "--config", "conf.toml", "--check")
+    assert again.exit() == 0, again.lines
