@@ -23,7 +23,7 @@ from pronghorn.errors import STARTUP_FAILURE
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 from pronghorn.recycling import reason_to_replace
-from pronghorn.worker import EXTRA, Child, State, start
+from pronghorn.worker import Child, State, start, time_to_stop
 
 __all__ = ["Crew"]
 
@@ -158,10 +158,7 @@ class Crew:
         self.wanted = min(max(self.wanted + by, 1), MOST)
 
     def stop_one(self, child: Child, number: int = signal.SIGTERM) -> None:
-        graceful = self.config.timeout_graceful_shutdown
-        child.stop(
-            number, None if graceful is None else graceful + (self.config.timeout_lifespan_shutdown or 0) + EXTRA
-        )
+        child.stop(number, time_to_stop(self.config))
 
     def tell(self, number: int) -> None:
         for child in self.children:

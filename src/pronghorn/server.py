@@ -146,7 +146,7 @@ class Server(Exits):
         self.companions.stopping()
         if self.servers:
             server_log().info("Shutting down")
-            await stopping.empty_backlog(self._listeners, self._force)
+            await stopping.empty_backlog(self._listeners, self._force, self.servers)
         for server in self.servers:
             server.close()
         for listener in self._listeners:

@@ -15,11 +15,15 @@ from pronghorn.attendant import Attendant
 from pronghorn.config import Config
 from pronghorn.crew import Crew
 from pronghorn.errors import STARTUP_FAILURE, StartupError
+from pronghorn.estate import Estate
 from pronghorn.loggers import server_log
+from pronghorn.notify import Manager
 from pronghorn.pidfile import PidFile
+from pronghorn.predecessor import READY, TAKEN, Predecessor
 from pronghorn.signals import Inbox
 from pronghorn.standing import Report
 from pronghorn.subjects import AUTO
+from pronghorn.succession import Succession
 from pronghorn.worker import Child, State
 
 __all__ = ["Supervisor"]
@@ -30,12 +34,18 @@ TURN = 0.25  # seconds between two looks at the clocks
 class Supervisor(Crew):
     """Serves nobody itself, so that nothing an application does can stop it."""
 
-    def __init__(self, config: Config, inbox: Inbox | None = None) -> None:
+    def __init__(self, config: Config, inbox: Inbox | None = None, estate: Estate | None = None) -> None:
         super().__init__(config)
         self.inbox = inbox or Inbox()
+        self.estate = estate
+        self.predecessor = Predecessor(estate.line if estate is not None else None)
+        self.in_charge = estate is None
+        self.given_way = False
         self.own: list[Any] = []  # what else there is to listen to, which no other process may hold open
         self.leave_at = 0.0  # then the stop begins that was asked for
         self.report = Report(self.board)
+        self.manager = Manager()  # hears of us when we are in charge
+        self.succession = Succession(config, self.report, self.selector)
         self.pid_file = PidFile(None)
         self.attendants: list[Attendant] = []
         self.status = 0
@@ -47,16 +57,19 @@ class Supervisor(Crew):
             signal.SIGTTIN: lambda: self.change_number(+1),
             signal.SIGTTOU: lambda: self.change_number(-1),
             signal.SIGUSR1: lambda: self.tell(signal.SIGUSR1),
+            signal.SIGUSR2: self.upgrade,
             signal.SIGCHLD: lambda: None,
         }
 
     def run(self) -> int:
         """Bind, serve until told to stop, and return the exit status."""
         try:
-            self.listeners = listeners.bind(self.config)
+            self.listeners = listeners.bind(self.config, self.estate)
             if self.config.admin:
-                self.attendants.append(Attendant(self.config, self.board, self.report.slot))
-            self.pid_file.write()
+                self.attendants.append(Attendant(self.config, self.board, self.report.slot, self.estate))
+            if self.in_charge:
+                self.pid_file.write()
+                self.report.manager = self.manager
             if self.config.preload:
                 loading.load_once(self.config)
                 gc.collect()
@@ -65,18 +78,20 @@ class Supervisor(Crew):
             server_log().error("%s", error)
             self.close()
             return STARTUP_FAILURE
-        server_log().info("Started parent process [%d]", os.getpid())
-        if self.config.workers == AUTO and not self.config.reload:
-            server_log().info("workers: auto is %d here", self.wanted)
         with self.inbox.listening(self.actions):
+            server_log().info("Started parent process [%d]", os.getpid())
+            if self.config.workers == AUTO and not self.config.reload:
+                server_log().info("workers: auto is %d here", self.wanted)
             self.selector.register(self.inbox, selectors.EVENT_READ)
+            if not self.in_charge:
+                self.selector.register(self.predecessor, selectors.EVENT_READ)
             try:
                 self.begin()
                 self.look_around()
                 for one in self.own:
                     self.selector.register(one, selectors.EVENT_READ)
                 self.fill()
-                while self.children or not self.stopping:
+                while self.children or self.succession.under_way or not self.stopping:
                     self.turn()
             finally:
                 for child in self.children:
@@ -110,6 +125,10 @@ class Supervisor(Crew):
                 self.actions[number]()
         self.reap()
         self.more()
+        if self.predecessor.gives_way():
+            self.take_charge()
+        if self.succession.look():
+            self.give_way()
         if self.leave_at and not self.stopping and time.monotonic() > self.leave_at:
             self.stop(signal.SIGTERM)
         if not self.stopping:
@@ -120,32 +139,76 @@ class Supervisor(Crew):
             child.insist(time.monotonic())
 
     def all_serve(self) -> None:
-        listeners.announce(self.listeners, self.config.is_ssl)
+        if self.in_charge:
+            listeners.announce(self.listeners, self.config.is_ssl)
+        else:
+            self.predecessor.say(READY)
 
     def give_up(self) -> None:
         self.status = STARTUP_FAILURE
         self.stop(signal.SIGTERM)
 
     def look_around(self) -> None:
-        """Let others know how all of them are getting on."""
+        """Let others know how all of them are getting on, unless somebody else has taken over."""
+        if self.given_way:
+            return
         self.report.look(
-            ready=self.complete,
+            ready=self.complete and self.in_charge,
             replacing=bool(self.replacing) or any(child.replaces for child in self.children),
             stopping=self.stopping or self.leave_at > 0,
             alive=any(self.board.is_fresh(child.slot) for child in self.children if child.state is State.SERVING),
             status=f"Serving from {self.wanted} process{'es' if self.wanted > 1 else ''}",
         )
-        for attendant in self.attendants:
+        for attendant in self.attendants if self.in_charge else ():
             others = [one for one in self.belongings() if one is not attendant]
             attendant.look([*others, *(listener.socket for listener in self.listeners)])
 
     def belongings(self) -> list[Any]:
-        return [*super().belongings(), *self.own, self.inbox, self.report.manager, *self.attendants]
+        others = [self.inbox, self.manager, self.predecessor, self.succession, *([self.estate] if self.estate else [])]
+        return [*super().belongings(), *self.own, *others, *self.attendants]
 
     def reload(self) -> None:
         server_log().info("Reloading")
         self.report.reloading = True
         self.replace_all()
+
+    # One supervisor after the other.
+
+    def upgrade(self) -> None:
+        if self.stopping or self.leave_at:
+            self.succession.refuse("the server stops")
+        elif not (self.complete and self.in_charge):
+            self.succession.refuse("the workers are not ready yet")
+        else:
+            admin = [listener for attendant in self.attendants for listener in attendant.admin.bound]
+            self.succession.begin([*self.listeners, *admin])
+
+    def take_charge(self) -> None:
+        """The one before has given way, or has gone."""
+        self.selector.unregister(self.predecessor)
+        if not self.stopping and self.estate is not None:
+            self.estate.settle()
+            try:
+                self.pid_file.write(take=True)
+            except StartupError as error:
+                server_log().error("%s", error)
+            self.report.manager = self.manager
+            self.in_charge = True
+            if self.complete:
+                self.all_serve()
+            self.look_around()
+            self.predecessor.say(TAKEN)
+        self.predecessor.close()
+
+    def give_way(self) -> None:
+        """The one after is in charge: it has our paths, speaks to the service manager, and answers health checks."""
+        for listener in self.listeners:
+            listener.hand_over()
+        for attendant in self.attendants:
+            attendant.retire()
+        self.attendants.clear()
+        self.given_way = True
+        self.stop(signal.SIGTERM)
 
     # Stopping.
 
@@ -154,6 +217,7 @@ class Supervisor(Crew):
         if not self.config.shutdown_delay:
             self.stop(signal.SIGTERM)
         elif not self.leave_at:
+            self.succession.cancel(fast=False)
             self.leave_at = time.monotonic() + self.config.shutdown_delay
             server_log().info("Shutting down in %g seconds (shutdown_delay)", self.config.shutdown_delay)
 
@@ -161,6 +225,7 @@ class Supervisor(Crew):
         """Stop all of them gracefully; a second Ctrl-C cuts that short, in each of them as in a server alone."""
         again, self.stopping = self.stopping, True
         listeners.leave(self.listeners)  # while we hold them open, the kernel accepts for nobody
+        self.succession.cancel(fast=again and number == signal.SIGINT)
         for child in self.children:
             if not again or number == signal.SIGINT:
                 self.stop_one(child, number)
