@@ -45,6 +45,7 @@ class Crew:
         self.backoff = Backoff()
         self.ready = 0  # how often a worker has become ready
         self.complete = False  # all of them have been
+        self.resting = False  # none is wanted for the time being
         self.stopping = False
 
     def all_serve(self) -> None:
@@ -108,12 +109,13 @@ class Crew:
     def fill(self) -> None:
         """Start what is missing, or what replaces the next one whose time is over; stop what is too much."""
         serving = [child for child in self.children if child.state is State.SERVING]
-        for child in serving[: max(len(serving) - self.wanted, 0)]:
+        goal = 0 if self.resting else self.wanted
+        for child in serving[: max(len(serving) - goal, 0)]:
             self.stop_one(child)
         if self.backoff.waits:
             return
         standing = [child for child in self.children if child.state is not State.STOPPING]
-        for _ in range(self.wanted - len(standing)):
+        for _ in range(goal - len(standing)):
             if not self.start_one(None):
                 return
         while self.replacing and not any(child.replaces for child in self.children):
@@ -147,6 +149,7 @@ class Crew:
 
     def replace_all(self) -> None:
         """Another process for every worker, one after the other, with what the application and the files are now."""
+        self.resting = False
         self.backoff.succeeded()  # whoever asks has mended something
         for child in self.children:
             if child.state is State.SERVING:
@@ -155,7 +158,18 @@ class Crew:
                 child.outdated = True  # it may have imported the application before
 
     def change_number(self, by: int) -> None:
-        self.wanted = min(max(self.wanted + by, 1), MOST)
+        if not self.resting:
+            self.wanted = min(max(self.wanted + by, 1), MOST)
+        elif by > 0:
+            self.resting, self.wanted = False, by
+
+    def rest(self) -> None:
+        """Stop all of them, and start none before more are wanted, or all are to be replaced."""
+        self.resting = True
+        self.replacing.clear()
+        for child in self.children:
+            if child.state is not State.STOPPING:
+                self.stop_one(child)
 
     def stop_one(self, child: Child, number: int = signal.SIGTERM) -> None:
         child.stop(number, time_to_stop(self.config))

@@ -20,7 +20,7 @@ from pronghorn.loggers import server_log
 from pronghorn.notify import Manager
 from pronghorn.pidfile import PidFile
 from pronghorn.predecessor import READY, TAKEN, Predecessor
-from pronghorn.signals import Inbox
+from pronghorn.signals import Inbox, in_foreground
 from pronghorn.standing import Report
 from pronghorn.subjects import AUTO
 from pronghorn.succession import Succession
@@ -58,6 +58,7 @@ class Supervisor(Crew):
             signal.SIGTTOU: lambda: self.change_number(-1),
             signal.SIGUSR1: lambda: self.tell(signal.SIGUSR1),
             signal.SIGUSR2: self.upgrade,
+            signal.SIGWINCH: self.rest,
             signal.SIGCHLD: lambda: None,
         }
 
@@ -156,6 +157,7 @@ class Supervisor(Crew):
             ready=self.complete and self.in_charge,
             replacing=bool(self.replacing) or any(child.replaces for child in self.children),
             stopping=self.stopping or self.leave_at > 0,
+            resting=self.resting,
             alive=any(self.board.is_fresh(child.slot) for child in self.children if child.state is State.SERVING),
             status=f"Serving from {self.wanted} process{'es' if self.wanted > 1 else ''}",
         )
@@ -171,6 +173,12 @@ class Supervisor(Crew):
         server_log().info("Reloading")
         self.report.reloading = True
         self.replace_all()
+
+    def rest(self) -> None:
+        if in_foreground():
+            return  # the window has changed its size
+        server_log().info("All workers stop. The addresses stay bound: SIGHUP starts the workers again.")
+        super().rest()
 
     # One supervisor after the other.
 

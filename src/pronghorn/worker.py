@@ -192,11 +192,17 @@ def start(config: Config, listeners: Iterable[Listener], board: Board, others: I
         os._exit(1)
 
 
+def disregard(number: int) -> None:
+    """Let a signal do nothing. To ignore it would mean that the application's own processes do, too: that is inherited
+    by what they execute, and a handler is not."""
+    signal.signal(number, lambda *_: None)
+    signal.siginterrupt(number, False)
+
+
 def be_a_worker(server: Worker, sockets: list[socket.socket]) -> NoReturn:
     """Serve, and end the process. The supervisor's frames are below: nobody may return to them."""
-    for name in NOT_OURS:
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in (*NOT_OURS, "SIGINT", "SIGUSR1"):
+        disregard(getattr(signal, name))
     signal.signal(TOLD, lambda *_: os._exit(0))
     with contextlib.suppress(ValueError, OSError, AttributeError):
         faulthandler.enable()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import re
 import shutil
 import signal
 import socket
@@ -100,6 +99,11 @@ def ask(where: int | str) -> tuple[int, int]:
         client.request("/", "Connection: close")
         parent, version = client.rest().rpartition(b"\r\n\r\n")[2].split()
     return int(parent), int(version)
+
+
+def of(pid: int) -> list[int]:
+    """The processes that this one has started."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def free_port() -> int:
@@ -245,11 +249,7 @@ def test_nothing_piles_up(serve: Callable[..., Server]) -> None:
     """A supervisor after many has as many descriptors open as the first, and its workers, too."""
 
     def opened(server: Server) -> list[int]:
-        pids = [server.pid, *sorted(int(one) for one in of(server.pid))]
-        return [len(inodes(pid)) for pid in pids]
-
-    def of(pid: int) -> list[str]:
-        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [len(inodes(pid)) for pid in [server.pid, *of(server.pid)]]
 
     server = serve("--admin", "127.0.0.1:0")
     until(lambda: len(of(server.pid)) == 3, "all of its processes are there")
@@ -443,6 +443,28 @@ def test_health_checks(serve: Callable[..., Server]) -> None:
     server.stop()
 
 
+def test_rest_before_an_upgrade_and_meanwhile(serve: Callable[..., Server], place: Workplace) -> None:
+    """Who stops the old workers by hand has new ones serve, and the clients wait for these."""
+    server = serve()
+    for meanwhile in (False, True):
+        if meanwhile:
+            place.write("parent", SLOW + PARENT)
+            new = server.begin()
+        server.send(signal.SIGWINCH)
+        server.command.wait_for("All workers stop", 1 + meanwhile)
+        until(lambda: not set(of(server.pid)) - set(server.pids), "all stop")
+        with Client(server.command.port) as client:
+            client.request("/", "Connection: close")
+            if meanwhile:
+                (place.path / "go").touch()
+                server.command.wait_for(f"Parent process [{new}] has taken the place")
+                server.pid = new
+            else:
+                server.upgrade()
+            assert client.rest().split()[-2] == str(server.pid).encode()
+    server.stop()
+
+
 @pytest.mark.parametrize(
     ("args", "why"),
     [
@@ -473,5 +495,5 @@ def test_from_many_to_one(serve: Callable[..., Server], place: Workplace) -> Non
     conf.write_text("workers = 1\nport = 0\n")
     server.upgrade()
     assert ask(port) == (server.pid, 1)
-    assert re.search(r"\d+", Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text())
+    assert len(of(server.pid)) == 1
     server.stop()
