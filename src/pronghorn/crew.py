@@ -15,15 +15,15 @@ import time
 from collections import deque
 from typing import Any
 
-from pronghorn import listeners
+from pronghorn import listeners, spawning, worker
 from pronghorn.backoff import Backoff
-from pronghorn.board import MOST, Board
+from pronghorn.board import MOST, Board, anonymous_file
 from pronghorn.config import Config
 from pronghorn.errors import STARTUP_FAILURE
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 from pronghorn.recycling import reason_to_replace
-from pronghorn.worker import Child, State, start, time_to_stop
+from pronghorn.worker import Child, State, time_to_stop
 
 __all__ = ["Crew"]
 
@@ -39,7 +39,8 @@ class Crew:
         self.wanted = config.processes
         self.children: list[Child] = []
         self.listeners: list[Listener] = []
-        self.board = Board()
+        self.fresh = config.workers_start == "spawn"
+        self.board = Board(anonymous_file()) if self.fresh else Board()
         self.selector = selectors.DefaultSelector()
         self.replacing: deque[tuple[Child, str]] = deque()
         self.backoff = Backoff()
@@ -131,7 +132,9 @@ class Crew:
         if not self.board.has_room():
             return False  # until one of those that stop has gone
         try:
-            child = start(self.config, self.listeners, self.board, self.belongings())
+            child = (spawning.start if self.fresh else worker.start)(
+                self.config, self.listeners, self.board, self.belongings()
+            )
         except OSError as error:
             server_log().error("Cannot start a worker: %s", listeners.reason(error))
             self.backoff.failed()

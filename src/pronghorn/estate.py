@@ -6,7 +6,6 @@ that each socket was asked for at: what is asked for now is matched with that.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections.abc import Iterable, MutableMapping
@@ -22,6 +21,8 @@ VARIABLE = "PRONGHORN_ESTATE"
 
 def described(bound: Iterable[Listener], line: socket.socket, pid: int) -> str:
     """For the process ``pid``, which inherits the descriptors of these."""
+    import json  # which not every server needs
+
     return json.dumps({
         "pid": pid,
         "line": line.fileno(),
@@ -67,6 +68,8 @@ class Estate:
         text = environ.pop(VARIABLE, None)
         if text is None:
             return None
+        import json
+
         try:
             said = json.loads(text)
             if said["pid"] != os.getpid():

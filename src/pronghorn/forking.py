@@ -22,13 +22,15 @@ NOT_STARTED = 127  # exit status where the program could not be started, as of s
 EXIT_LIMIT = 10.0  # seconds for the application's threads to end after the server has
 
 
-def fork(own_group: bool = True) -> int:
+def fork(own_group: bool = True, held: bool = False) -> int:
     """As os.fork(), into a process with no handler of ours that is, in a group of its own, no part of what a terminal
     sends signals to. Whoever shall be able to read from the terminal, as a debugger does, has to stay in the group.
 
-    A signal that comes meanwhile waits: in the child ours would swallow it, and tell the parent of it.
+    A signal that comes meanwhile waits: in the child ours would swallow it, and tell the parent of it. With ``held`` it
+    waits there until the child itself takes signals.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    pid = -1
     try:
         pid = os.fork()
         if pid == 0:
@@ -38,17 +40,23 @@ def fork(own_group: bool = True) -> int:
             for name in ALL:
                 signal.signal(getattr(signal, name), signal.SIG_DFL)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if pid or not held:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid
 
 
 def execute(
-    command: list[str], environment: Callable[[], Mapping[str, str]], folder: str, descriptors: Collection[int]
+    command: list[str],
+    environment: Callable[[], Mapping[str, str]],
+    folder: str,
+    descriptors: Collection[int],
+    own_group: bool = False,
+    held: bool = False,
 ) -> int:
     """Start a program in another process, which inherits these descriptors under the numbers they have, the standard
-    ones, and no others. ``environment`` is called in that process."""
+    ones, and no others. ``environment`` is called in that process; for the rest see ``fork()``."""
     flush()
-    pid = fork(own_group=False)
+    pid = fork(own_group, held)
     if pid:
         return pid
     try:

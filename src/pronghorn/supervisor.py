@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pronghorn import listeners, loading
+from pronghorn import listeners, loading, spawning
 from pronghorn.attendant import Attendant
 from pronghorn.config import Config
 from pronghorn.crew import Crew
@@ -71,6 +71,8 @@ class Supervisor(Crew):
             if self.in_charge:
                 self.pid_file.write()
                 self.report.manager = self.manager
+            if self.fresh:
+                spawning.check(self.config)
             if self.config.preload:
                 loading.load_once(self.config)
                 gc.collect()

@@ -26,7 +26,7 @@ from pronghorn.processes import Process
 from pronghorn.recycling import jitter
 from pronghorn.server import Server
 
-__all__ = ["Child", "Closable", "State", "Worker", "start", "time_to_stop"]
+__all__ = ["Child", "Closable", "State", "Worker", "be_a_worker", "start", "take_signals", "time_to_stop"]
 
 EXTRA = 5.0  # seconds on top of what a worker allows itself
 BEAT = 1.0  # seconds between two signs of life
@@ -199,11 +199,16 @@ def disregard(number: int) -> None:
     signal.siginterrupt(number, False)
 
 
-def be_a_worker(server: Worker, sockets: list[socket.socket]) -> NoReturn:
-    """Serve, and end the process. The supervisor's frames are below: nobody may return to them."""
+def take_signals() -> None:
+    """From now on they are as a worker has them that does not serve yet."""
     for name in (*NOT_OURS, "SIGINT", "SIGUSR1"):
         disregard(getattr(signal, name))
     signal.signal(TOLD, lambda *_: os._exit(0))
+
+
+def be_a_worker(server: Worker, sockets: list[socket.socket]) -> NoReturn:
+    """Serve, and end the process. The supervisor's frames are below: nobody may return to them."""
+    take_signals()
     with contextlib.suppress(ValueError, OSError, AttributeError):
         faulthandler.enable()
     code = 0

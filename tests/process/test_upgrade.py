@@ -112,11 +112,12 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def test_under_load(serve: Callable[..., Server], place: Workplace) -> None:
+@pytest.mark.parametrize("way", ["fork", "spawn"])
+def test_under_load(serve: Callable[..., Server], place: Workplace, way: str) -> None:
     """Nothing is lost, broken, done twice or refused, whoever serves."""
     journal = place.path / "journal"
     place.write("served", APPLICATION.read_text())
-    server = serve(app="served:app", env={"LEDGER": str(journal)})
+    server = serve("--workers-start", way, app="served:app", env={"LEDGER": str(journal)})
     upgrades, requests = (20, 100_000) if FULL else (3, 1_500)
     with Load([("127.0.0.1", server.command.port)], journal, rate=3_300 if FULL else 500, lanes=64) as load:
         for _ in range(upgrades):
