@@ -133,6 +133,7 @@ def test_under_load(serve: Callable[..., Server], place: Workplace, way: str) ->
 @pytest.mark.parametrize("how", ["module", "console script", "script", "preload"])
 def test_what_is_on_the_disk_now(place: Workplace, serve: Callable[..., Server], how: str) -> None:
     """The command is started again as it was: with its arguments, its directory and its environment."""
+    pytest.importorskip("dotenv", reason="python-dotenv is not installed")
     place.write("parent", PARENT)
     (place.path / ".env").write_text("FROM_FILE=1\n")
     place.write(
@@ -278,6 +279,7 @@ def test_new_version_that_does_not_start(serve: Callable[..., Server], place: Wo
     new = server.successor(2)
     server.command.wait_for(f"Parent process [{new}] has taken the place")
     server.pid = new
+    until(lambda: not alive(server.pids[0]), "the old one leaves")
     until(lambda: (place.path / "server.pid").read_text() == f"{new}\n", "the pid file names it")
     assert ask(str(place.path / "server.sock")) == (new, 1)
     server.send(signal.SIGTERM)

@@ -434,7 +434,7 @@ def health(place: Workplace, path: str) -> str:
 
 
 def test_rest_while_workers_start(place: Workplace) -> None:
-    place.write("pid", PID + "\nprint('imported')\ntime.sleep(0.5)\n")
+    place.write("pid", PID + "\nprint('imported\\n', end='')\ntime.sleep(0.5)\n")
     command = place.pronghorn("pid:app", "--workers", "2", "--no-access-log")
     command.wait_for("imported", 2)
     command.send(signal.SIGWINCH)
@@ -513,7 +513,7 @@ def test_signals_of_the_processes_of_an_application(place: Workplace) -> None:
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGINT])
 def test_signals_that_are_not_for_workers(place: Workplace, number: int) -> None:
     """They do nothing there, not even while it starts; USR1 is passed on to all of them."""
-    place.write("pid", PID + "\nprint('imported')\ntime.sleep(0.5)\n")
+    place.write("pid", PID + "\nprint('imported\\n', end='')\ntime.sleep(0.5)\n")
     command = place.pronghorn("pid:app", "--workers", "2", "--no-access-log")
     command.wait_for("imported", 2)
     before = children(command)
@@ -552,6 +552,7 @@ async def app(scope, receive, send):
 @pytest.mark.skipif(sys.platform != "linux", reason="what is asked of /proc is Linux's")
 def test_what_a_spawned_worker_has(place: Workplace) -> None:
     """All that a forked one has, except for the memory and the open files of the supervisor."""
+    pytest.importorskip("dotenv", reason="python-dotenv is not installed")
     place.write("sees", SEES)
     secret = place.path / "secret"
     secret.touch()
