@@ -9,9 +9,10 @@ from typing import Any
 from pronghorn import addresses, listeners, stopping
 from pronghorn._core.edge import Connections
 from pronghorn._core.sockets import Sockets, usable
+from pronghorn.accepting import Accepting
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.listeners import Accepting, Estate, Listener
+from pronghorn.listeners import Estate, Listener
 from pronghorn.loggers import server_log
 from pronghorn.waiting import first
 

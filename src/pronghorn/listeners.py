@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import itertools
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pronghorn import addresses, unixsocket
 from pronghorn._core.poll import deafen
+from pronghorn.accepting import Accepting
 from pronghorn.addresses import Descriptor, Tcp, Unix
 from pronghorn.errors import StartupError
 from pronghorn.loggers import root, server_log
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pronghorn._core.edge import Connections
     from pronghorn._core.sockets import Sockets
 
-__all__ = ["Accepting", "Estate", "Listener", "adopt", "announce", "bind", "bind_place"]
+__all__ = ["Estate", "Listener", "adopt", "announce", "bind", "bind_place"]
 
 ASKED = itertools.count(1)
 NOT_ON_THIS_MACHINE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
@@ -46,41 +46,6 @@ class Estate(Protocol):
 
     def claim(self, written: str) -> list[Listener]: ...
     def claim_address(self, family: int, place: tuple[object, ...]) -> Listener | None: ...
-
-
-class Acceptor(Protocol):
-    """What accepts connections until it is closed."""
-
-    def close(self) -> object: ...
-
-
-class Accepting:
-    """A listening socket and what accepts its connections; looks like an asyncio.Server as far as that is of use."""
-
-    def __init__(self, sock: socket.socket, acceptor: Acceptor) -> None:
-        self.sockets: tuple[socket.socket, ...] = (sock,)
-        self._acceptor = acceptor
-
-    def is_serving(self) -> bool:
-        """Whether connections are accepted."""
-        return bool(self.sockets)
-
-    def hold(self) -> None:
-        """Accept nothing more, and let what has been accepted become connections: an asyncio.Server that is closed
-        meanwhile takes them for an error, and drops them."""
-        loop = asyncio.get_running_loop()
-        if self.sockets and isinstance(loop, asyncio.SelectorEventLoop):
-            loop.remove_reader(self.sockets[0])
-
-    def close(self) -> None:
-        """Accept nothing more, and close the socket."""
-        if self.sockets:
-            self._acceptor.close()
-            self.sockets[0].close()
-            self.sockets = ()
-
-    async def wait_closed(self) -> None:
-        """Return at once: what a connection does has nothing to do with where it was accepted."""
 
 
 class Listener:

@@ -20,7 +20,8 @@ import contextlib
 from collections.abc import Collection
 from typing import Any, Protocol
 
-from pronghorn.listeners import Accepting, Listener
+from pronghorn.accepting import Accepting
+from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 
 __all__ = ["close_connections", "empty_backlog"]

@@ -7,7 +7,8 @@ import socket
 import pytest
 
 from pronghorn import stopping
-from pronghorn.listeners import Accepting, Listener
+from pronghorn.accepting import Accepting
+from pronghorn.listeners import Listener
 from pronghorn.stopping import close_connections, empty_backlog
 
 STEPS = ["drain", "disconnect", "cancel", "abort"]
