@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 from pronghorn.errors import ConfigError
 from pronghorn.forms import Number
 
-__all__ = ["inherited"]
+__all__ = ["descriptors", "inherited"]
 
 FIRST = 3
 COUNT = Number("", "a number of descriptors", 0, 1024)
 VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 
-def inherited(environ: MutableMapping[str, str]) -> list[str]:
-    """The sockets handed to this process, as ``--bind`` names them. Neither they nor the variables reach a child."""
+def descriptors(environ: Mapping[str, str]) -> range:
+    """Those that were handed to this process."""
     if environ.get("LISTEN_PID") != str(os.getpid()):
-        return []
-    count = environ.get("LISTEN_FDS", "")
-    for variable in VARIABLES:
-        environ.pop(variable, None)
+        return range(0)
     try:
-        descriptors = range(FIRST, FIRST + COUNT.parse(count))
+        return range(FIRST, FIRST + COUNT.parse(environ.get("LISTEN_FDS", "")))
     except ValueError as error:
         raise ConfigError(f"LISTEN_FDS: {error}") from None
-    for descriptor in descriptors:
+
+
+def inherited(environ: MutableMapping[str, str]) -> list[str]:
+    """The sockets handed to this process, as ``--bind`` names them. Neither they nor the variables reach a child."""
+    found = descriptors(environ)
+    if environ.get("LISTEN_PID") == str(os.getpid()):
+        for variable in VARIABLES:
+            environ.pop(variable, None)
+    for descriptor in found:
         try:  # here, before somebody else opens a descriptor of this number
             os.set_inheritable(descriptor, False)
         except OSError:
             raise ConfigError(f"LISTEN_FDS: descriptor {descriptor} is not open") from None
-    return [f"fd://{descriptor}" for descriptor in descriptors]
+    return [f"fd://{descriptor}" for descriptor in found]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pronghorn.forms import Form, Number, Text, shown
 
-__all__ = ["DEFAULT_PORT", "Bind", "Descriptor", "Mode", "Owner", "Tcp", "Unix", "parse"]
+__all__ = ["DEFAULT_PORT", "Bind", "Descriptor", "Mode", "Owner", "Tcp", "Unix", "parse", "written"]
 
 FORMS = "host:port, [IPv6]:port, :port, unix:PATH or fd://N"
 DEFAULT_PORT = 8000
@@ -61,6 +62,17 @@ def parse(text: str) -> Tcp | Unix | Descriptor:
     if "[" in host or "]" in host:
         raise ValueError(f"expected {FORMS}")
     return Tcp("" if host == "*" else host, PORT.parse(port) if colon else DEFAULT_PORT)
+
+
+def written(place: Tcp | Unix | Descriptor) -> str:
+    """The place as ``parse()`` takes it, always the same for the same one; a relative path becomes an absolute one."""
+    match place:
+        case Tcp(host, port):
+            return f"[{host}]:{port}" if host and ":" in host else f"{host or ''}:{port}"
+        case Unix(path):
+            return f"unix:{path if path.startswith('@') else Path(path).absolute()}"
+        case Descriptor(fd):
+            return f"fd://{fd}"
 
 
 @dataclass(eq=False, repr=False)

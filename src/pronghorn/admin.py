@@ -6,18 +6,20 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from pronghorn import addresses, listeners
+from pronghorn import addresses, listeners, stopping
 from pronghorn._core.edge import Connections
 from pronghorn._core.sockets import Sockets, usable
+from pronghorn.accepting import Accepting
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
-from pronghorn.listeners import Accepting, Listener
+from pronghorn.listeners import Estate, Listener
 from pronghorn.loggers import server_log
 from pronghorn.waiting import first
 
 __all__ = ["Admin"]
 
 CLOSE_WITHIN = 1.0  # seconds for the connections to go
+LEAVE_WITHIN = 5.0  # seconds for those to go whose requests may be on their way
 BACKLOG = 64
 HEADERS = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
 
@@ -27,10 +29,10 @@ Ask = Callable[[], tuple[bool, str]]
 class Admin:
     """Answers from the event loop it is in; ``ask`` says whether the server is alive, and why it is not ready."""
 
-    def __init__(self, config: Config, ask: Ask) -> None:
+    def __init__(self, config: Config, ask: Ask, estate: Estate | None = None) -> None:
         assert config.admin is not None
         self.ask = ask
-        self.bound: list[Listener] = listeners.bind_place(addresses.parse(config.admin), config)
+        self.bound: list[Listener] = listeners.bind_place(addresses.parse(config.admin), config, estate)
         self.accepting: list[Accepting] = []
         self.connections: Connections | None = None
 
@@ -60,6 +62,16 @@ class Admin:
             connections, self.connections = self.connections, None
             connections.abort()
             await first(CLOSE_WITHIN, connections.wait_closed())
+
+    async def leave(self) -> None:
+        """As ``close()``, but without taking anybody's answer away: somebody else has the same sockets."""
+        await stopping.empty_backlog((), asyncio.Event(), self.accepting)
+        for one in self.accepting:
+            one.close()
+        if self.connections is not None:
+            self.connections.drain()
+            await first(LEAVE_WITHIN, self.connections.wait_closed())
+        await self.close()
 
     def release(self) -> None:
         """Close the sockets."""

@@ -18,6 +18,7 @@ from pronghorn.admin import Admin
 from pronghorn.board import Board
 from pronghorn.config import Config
 from pronghorn.forking import ALL, flush, fork
+from pronghorn.listeners import Estate
 from pronghorn.loggers import server_log
 from pronghorn.privileges import Identity
 from pronghorn.worker import Closable
@@ -30,9 +31,9 @@ PAUSE = 1.0  # seconds between two starts
 class Attendant:
     """That process, as the supervisor sees it. Its addresses are bound at once: StartupError when that cannot be."""
 
-    def __init__(self, config: Config, board: Board, slot: int) -> None:
+    def __init__(self, config: Config, board: Board, slot: int, estate: Estate | None = None) -> None:
         self.config = config
-        self.admin = Admin(config, lambda: standing.read(board, slot))
+        self.admin = Admin(config, lambda: standing.read(board, slot), estate)
         self.owner = os.getpid()
         self.pid = 0
         self.start_at = 0.0  # not before
@@ -70,6 +71,14 @@ class Attendant:
             flush()
             os._exit(0)
 
+    def retire(self) -> None:
+        """Somebody else answers from now on, on the same sockets: the process ends when it owes nobody an answer."""
+        for listener in self.admin.bound:
+            listener.hand_over()
+        self.admin.release()
+        if self.line is not None:
+            self.line.close()
+
     def close(self) -> None:
         """End it; in a worker, only let go of it."""
         if self.line is not None:
@@ -85,6 +94,8 @@ class Attendant:
                 os.waitpid(self.pid, 0)
 
     def _run(self, line: socket.socket) -> None:
+        for listener in self.admin.bound:
+            listener.hand_over()  # they are the supervisor's
         for name in ALL:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
         identity = Identity.of(self.config)
@@ -97,3 +108,4 @@ class Attendant:
         asyncio.get_running_loop().add_reader(line, over.set)
         await self.admin.serve()
         await over.wait()
+        await self.admin.leave()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import mmap
+import os
 import struct
+import tempfile
 import time
 
-__all__ = ["MOST", "NOBODY", "SLOTS", "SLOT_SIZE", "Board"]
+__all__ = ["MOST", "NOBODY", "SLOTS", "SLOT_SIZE", "Board", "anonymous_file"]
 
 SLOTS = 256
 SLOT_SIZE = 16
@@ -18,13 +20,28 @@ FRESH = 3.0  # seconds; a worker shows its life every second
 NOBODY = 0xFFFFFFFF  # instead of a number of connections: this one does not accept any
 
 
+def anonymous_file(size: int = SLOTS * SLOT_SIZE) -> int:
+    """A descriptor of a file without a name, of the size of a board."""
+    if hasattr(os, "memfd_create"):
+        file = os.memfd_create("pronghorn", os.MFD_CLOEXEC)
+    else:
+        with tempfile.TemporaryFile() as temporary:
+            file = os.dup(temporary.fileno())
+    os.ftruncate(file, size)
+    return file
+
+
 class Board:
     """For each slot the time of the last sign of life (`time.monotonic()`, the same in all processes of a machine), and
     behind it the open connections, which the compiled layer writes."""
 
-    def __init__(self) -> None:
-        self.page = mmap.mmap(-1, SLOTS * SLOT_SIZE)
+    def __init__(self, file: int = -1, fresh: bool = True) -> None:
+        """Without a file it is shared only with processes that are forked; not ``fresh``: somebody else made it."""
+        self.file = file
+        self.page = mmap.mmap(file, SLOTS * SLOT_SIZE)
         self.taken: set[int] = set()
+        if not fresh:
+            return
         for slot in range(SLOTS):
             CONNECTIONS.pack_into(self.page, slot * SLOT_SIZE + BEAT.size, NOBODY)
 

@@ -21,6 +21,7 @@ from pronghorn.forms import Flag, Folder, Form
 from pronghorn.running import run_until_stopped
 from pronghorn.server import Server
 from pronghorn.settings import PLACE, SUBJECTS, default_text, table
+from pronghorn.subjects import AUTO
 
 __all__ = ["main"]
 
@@ -199,7 +200,9 @@ def describe(config: Config, app_dir: str, given: dict[str, sources.Given]) -> I
         elif name in PLACE and config.bind:
             yield f"# {name} is not used (bind is)"
         else:
-            yield toml.line(name, forms[name].plain(value), origin(name, given, setting, value))
+            whence = origin(name, given, setting, value)
+            here = f", {config.processes} here" if (name, value) == ("workers", AUTO) else ""
+            yield toml.line(name, forms[name].plain(value), whence + here)
 
 
 def origin(name: str, given: dict[str, sources.Given], setting: Field[Any] | None = None, value: object = None) -> str:

@@ -11,9 +11,10 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from pronghorn import engines, envfile, interfaces, listeners, loading, logs, tls
+from pronghorn import cpus, engines, envfile, interfaces, listeners, loading, logs, tls
 from pronghorn._core.edge import Connection
 from pronghorn._core.websocket import WebSocket
+from pronghorn.board import MOST
 from pronghorn.errors import ConfigError, StartupError
 from pronghorn.headers import encode
 from pronghorn.lifespan import Lifespan
@@ -21,6 +22,7 @@ from pronghorn.loggers import server_log
 from pronghorn.logs import LOG_LEVELS, LOGGING_CONFIG
 from pronghorn.proxies import TrustedHosts
 from pronghorn.settings import Settings
+from pronghorn.subjects import AUTO
 
 __all__ = ["LOGGING_CONFIG", "LOG_LEVELS", "Config"]
 
@@ -60,6 +62,17 @@ class Config(Settings):
         if isinstance(self.app, str):
             state.update(loaded=False, loaded_app=None)
         return state
+
+    @property
+    def processes(self) -> int:
+        """How many processes are to serve."""
+        return min(cpus.usable(), MOST) if self.workers == AUTO else max(int(self.workers or 1), 1)
+
+    @property
+    def supervised(self) -> bool:
+        """Whether the processes that serve have a supervisor: with ``auto`` also a single one, so that signals mean the
+        same on every machine."""
+        return self.reload or self.processes > 1 or self.workers == AUTO
 
     @property
     def asgi_version(self) -> str:

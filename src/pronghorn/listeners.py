@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import select
 import socket
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pronghorn import addresses, unixsocket
 from pronghorn._core.poll import deafen
+from pronghorn.accepting import Accepting
 from pronghorn.addresses import Descriptor, Tcp, Unix
 from pronghorn.errors import StartupError
 from pronghorn.loggers import root, server_log
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
     from pronghorn._core.edge import Connections
     from pronghorn._core.sockets import Sockets
 
-__all__ = ["Accepting", "Listener", "adopt", "bind"]
+__all__ = ["Estate", "Listener", "adopt", "announce", "bind", "bind_place"]
 
+ASKED = itertools.count(1)
 NOT_ON_THIS_MACHINE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
@@ -38,32 +41,11 @@ class Address(Protocol):
     uds_owner: str | None
 
 
-class Acceptor(Protocol):
-    """What accepts connections until it is closed."""
+class Estate(Protocol):
+    """Sockets that are bound already, each to be claimed once; see estate.py."""
 
-    def close(self) -> object: ...
-
-
-class Accepting:
-    """A listening socket and what accepts its connections; looks like an asyncio.Server as far as that is of use."""
-
-    def __init__(self, sock: socket.socket, acceptor: Acceptor) -> None:
-        self.sockets: tuple[socket.socket, ...] = (sock,)
-        self._acceptor = acceptor
-
-    def is_serving(self) -> bool:
-        """Whether connections are accepted."""
-        return bool(self.sockets)
-
-    def close(self) -> None:
-        """Accept nothing more, and close the socket."""
-        if self.sockets:
-            self._acceptor.close()
-            self.sockets[0].close()
-            self.sockets = ()
-
-    async def wait_closed(self) -> None:
-        """Return at once: what a connection does has nothing to do with where it was accepted."""
+    def claim(self, written: str) -> list[Listener]: ...
+    def claim_address(self, family: int, place: tuple[object, ...]) -> Listener | None: ...
 
 
 class Listener:
@@ -78,6 +60,8 @@ class Listener:
         self.path = path
         self.own = own
         self.inode = os.stat(path).st_ino if path else None  # noqa: PTH116
+        self.written = ""  # where it was asked for, as --bind has it
+        self.asked = 0  # a number for those that were bound because of the same place
 
     @property
     def server(self) -> tuple[str, int] | tuple[str, None] | None:
@@ -127,26 +111,34 @@ class Listener:
         server = await loop.create_unix_server(factory, sock=self.socket, backlog=backlog, **ours)
         return Accepting(self.socket, server)
 
+    def hand_over(self) -> None:
+        """Somebody else serves from it now, and has its path."""
+        self.path, self.own = None, False
+
     def deafen(self) -> None:
         """Begin no further handshake, where nobody else does it for us."""
         if self.own and self.socket.fileno() >= 0:
             deafen(self.socket.fileno())
 
     def close(self) -> None:
-        """Close the socket and remove its path, unless another server has put its own socket there meanwhile."""
+        """Close the socket and remove its path."""
         self.socket.close()
+        self.remove_path()
+
+    def remove_path(self) -> None:
+        """Unless another server has put its own socket there meanwhile."""
         if self.path:
             with contextlib.suppress(OSError):
                 if os.stat(self.path).st_ino == self.inode:  # noqa: PTH116
                     os.unlink(self.path)  # noqa: PTH108
 
 
-def bind(address: Address) -> list[Listener]:
+def bind(address: Address, estate: Estate | None = None) -> list[Listener]:
     """Bind, without listening yet, what the settings ask for: ``bind``, else ``fd``, else ``uds``, else ``host``."""
     bound: list[Listener] = []
     try:
         for place in places(address):
-            bound += bind_place(place, address)
+            bound += bind_place(place, address, estate)
     except StartupError:
         for listener in bound:
             listener.close()
@@ -164,7 +156,16 @@ def places(address: Address) -> list[Tcp | Unix | Descriptor]:
     return [Tcp(address.host, address.port)]
 
 
-def bind_place(place: Tcp | Unix | Descriptor, address: Address) -> list[Listener]:
+def bind_place(place: Tcp | Unix | Descriptor, address: Address, estate: Estate | None = None) -> list[Listener]:
+    """What is bound already is taken from the ``estate``."""
+    written, number = addresses.written(place), next(ASKED)
+    bound = (estate.claim(written) if estate is not None else []) or make(place, address, estate)
+    for listener in bound:
+        listener.written, listener.asked = written, number
+    return bound
+
+
+def make(place: Tcp | Unix | Descriptor, address: Address, estate: Estate | None) -> list[Listener]:
     match place:
         case Descriptor(fd):
             return [bind_fd(fd)]
@@ -172,7 +173,7 @@ def bind_place(place: Tcp | Unix | Descriptor, address: Address) -> list[Listene
             sock = unixsocket.bind(path, address.uds_mode, address.uds_owner)
             return [Listener(sock, f"unix socket {path}", None if path.startswith("@") else path)]
         case Tcp(host, port):
-            return bind_tcp(host, port)
+            return bind_tcp(host, port, estate)
 
 
 def adopt(sockets: Iterable[socket.socket]) -> list[Listener]:
@@ -234,7 +235,7 @@ def bind_fd(fd: int) -> Listener:
     return Listener(sock, describe(sock))
 
 
-def bind_tcp(host: str | None, port: int) -> list[Listener]:
+def bind_tcp(host: str | None, port: int, estate: Estate | None = None) -> list[Listener]:
     """One socket for each address that ``host`` stands for, all on the same port."""
     name = host or "0.0.0.0"
     try:
@@ -248,15 +249,16 @@ def bind_tcp(host: str | None, port: int) -> list[Listener]:
     for family, place in dict.fromkeys((family, place) for family, _, _, _, place in found):
         wanted = (place[0], (bound[0].port if bound else None) or port, *place[2:])
         try:
-            sock = tcp_socket(family, wanted)
+            listener = estate.claim_address(family, wanted) if estate is not None else None
+            listener = listener or Listener(tcp_socket(family, wanted), "", own=True)
         except OSError as error:
             absent = reason(error)
             if error.errno in NOT_ON_THIS_MACHINE:
                 continue  # a name may stand for addresses of a family that is switched off here
-            for listener in bound:
-                listener.close()
+            close(bound)
             raise cannot_listen(name, port, absent) from None
-        bound.append(Listener(sock, url(name, sock.getsockname()[1]), own=True))
+        listener.name = url(name, listener.socket.getsockname()[1])
+        bound.append(listener)
     if not bound:
         raise cannot_listen(name, port, absent)
     return bound

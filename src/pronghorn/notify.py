@@ -44,6 +44,10 @@ class Manager:
     def stopping(self) -> None:
         self.tell("STOPPING=1", "STATUS=Stopping")
 
+    def main_process(self, pid: int) -> None:
+        """Another process is the one to be watched, and to be listened to."""
+        self.tell(f"MAINPID={pid}")
+
     def status(self, text: str) -> None:
         self.tell(f"STATUS={text}")
 

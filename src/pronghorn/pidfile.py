@@ -19,8 +19,9 @@ class PidFile:
         self.path = Path(path).absolute() if path else None
         self.owner = 0  # the process that has written it
 
-    def write(self) -> None:
-        """Put our process id there; a file that names no living process is replaced."""
+    def write(self, take: bool = False) -> None:
+        """Put our process id there; a file that names no living process is replaced, with ``take`` any file is: the
+        other one has given way."""
         if self.path is None or self.owner:
             return
         pid = os.getpid()
@@ -30,7 +31,8 @@ class PidFile:
             try:
                 os.link(whole, self.path)
             except FileExistsError:
-                self._refuse_living()
+                if not take:
+                    self._refuse_living()
                 whole.replace(self.path)
             self.owner = pid
         except OSError as error:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pronghorn.config import Config
+from pronghorn.estate import Estate
 from pronghorn.forking import fork
 from pronghorn.loggers import server_log
 from pronghorn.supervisor import Supervisor
@@ -154,8 +155,8 @@ def matches(path: Path, pattern: str) -> bool:
 class Reloader(Supervisor):
     """A supervisor of one worker, which is replaced when a file has changed."""
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
+    def __init__(self, config: Config, estate: Estate | None = None) -> None:
+        super().__init__(config, estate=estate)
         self.wanted = 1
         self.watch = Watch(
             config.reload_dirs or [os.getcwd()],  # noqa: PTH109
@@ -182,6 +183,9 @@ class Reloader(Supervisor):
             names = ", ".join(f"'{shorten(path)}'" for path in sorted(changed))
             server_log().warning("Reloader detected changes in %s. Reloading...", names)
             self.restart()
+
+    def upgrade(self) -> None:
+        self.succession.refuse("that is for production, and not for --reload")
 
     def counts(self, path: Path) -> bool:
         """Modules count once they are imported, other files always; while nothing runs, anything may help."""

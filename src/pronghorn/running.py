@@ -14,15 +14,19 @@ from typing import Any
 from pronghorn import listeners
 from pronghorn.config import Config
 from pronghorn.errors import STARTUP_FAILURE, ConfigError, StartupError
+from pronghorn.estate import Estate
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 from pronghorn.notify import Manager
+from pronghorn.origin import Origin
 from pronghorn.pidfile import PidFile
 from pronghorn.privileges import Identity
 from pronghorn.server import Server
 from pronghorn.signals import handled
 
 __all__ = ["run", "run_until_stopped"]
+
+ORIGIN = Origin()  # when the package is imported
 
 
 def run(app: Any, *, app_dir: str | None = None, **settings: Any) -> None:
@@ -37,24 +41,28 @@ def run(app: Any, *, app_dir: str | None = None, **settings: Any) -> None:
 
 def run_until_stopped(server: Server) -> None:
     """Run a server, or as many as are asked for, until told to stop; a failed start-up exits with status 3."""
-    config = server.config
-    if (config.reload or (config.workers or 1) > 1) and not isinstance(config.app, str):
+    config, estate = server.config, Estate.take(os.environ)
+    supervised = config.supervised or estate is not None  # whoever takes a supervisor's place is one
+    if supervised and not isinstance(config.app, str):
         server_log().warning("reload and workers need the application by name, as in 'main:app'.")
         sys.exit(STARTUP_FAILURE)
     identity = Identity.of(config)
     if config.umask is not None:
         os.umask(config.umask)
     manager, pid_file = Manager.take(os.environ), PidFile(config.pid)
-    manager.status("Starting")
+    if estate is None:
+        manager.status("Starting")
     try:
-        if config.reload or (config.workers or 1) > 1:
-            if status := supervise(config, manager, pid_file):
+        if supervised:
+            if status := supervise(config, manager, pid_file, estate):
                 sys.exit(status)
         else:
             serve_alone(server, identity, manager, pid_file)
     finally:
         pid_file.remove()
         manager.close()
+        if estate is not None:
+            estate.close()
     if server.failure is not None:
         sys.exit(STARTUP_FAILURE)
 
@@ -83,16 +91,20 @@ def serve_alone(server: Server, identity: Identity | None, manager: Manager, pid
 
 @contextlib.contextmanager
 def refreshing(server: Server) -> Iterator[None]:
-    """Let SIGHUP and SIGUSR1, which would end a program that does not care, do meanwhile what they can do here."""
+    """Let signals that would end a program that does not care do meanwhile what they can do here."""
     if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
         yield
         return
-    actions: dict[int, Callable[[], None]] = {signal.SIGHUP: server.refresh, signal.SIGUSR1: server.reopen_logs}
+    actions: dict[int, Callable[[], None]] = {
+        signal.SIGHUP: server.refresh,
+        signal.SIGUSR1: server.reopen_logs,
+        signal.SIGUSR2: lambda: server_log().error("No upgrade: it takes a supervisor (--workers 2, or auto)"),
+    }
     with handled(dict.fromkeys(actions, lambda number, _: server.soon(actions[number]))):
         yield
 
 
-def supervise(config: Config, manager: Manager, pid_file: PidFile) -> int:
+def supervise(config: Config, manager: Manager, pid_file: PidFile, estate: Estate | None) -> int:
     """Serve from processes of their own; the exit status."""
     if not hasattr(os, "fork"):
         named = "reload" if config.reload else "workers"
@@ -100,7 +112,8 @@ def supervise(config: Config, manager: Manager, pid_file: PidFile) -> int:
     from pronghorn.reloader import Reloader  # a server alone needs neither
     from pronghorn.supervisor import Supervisor
 
-    supervisor = (Reloader if config.reload else Supervisor)(config)
-    supervisor.report.manager = manager
+    supervisor = (Reloader if config.reload else Supervisor)(config, estate=estate)
+    supervisor.manager = manager
+    supervisor.succession.origin = ORIGIN
     supervisor.pid_file = pid_file
     return supervisor.run()

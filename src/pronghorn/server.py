@@ -17,13 +17,14 @@ from typing import Any
 from pronghorn import eventloop, listeners, loading, loggers, logs, stopping
 from pronghorn._core.edge import Connections
 from pronghorn._core.sockets import Sockets, usable
+from pronghorn.accepting import Accepting
 from pronghorn.accesslog import AccessLog, open_access_log
 from pronghorn.companions import Companions
 from pronghorn.config import Config
 from pronghorn.errors import StartupError
 from pronghorn.exits import HANDLED_SIGNALS, Exits
 from pronghorn.lifespan import Lifespan
-from pronghorn.listeners import Accepting, Listener
+from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 from pronghorn.state import ServerState
 from pronghorn.waiting import first
@@ -146,7 +147,7 @@ class Server(Exits):
         self.companions.stopping()
         if self.servers:
             server_log().info("Shutting down")
-            await stopping.empty_backlog(self._listeners, self._force)
+            await stopping.empty_backlog(self._listeners, self._force, self.servers)
         for server in self.servers:
             server.close()
         for listener in self._listeners:

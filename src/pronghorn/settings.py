@@ -102,6 +102,9 @@ class Settings(Shared):
     ws_deflate_memory_level: int = websocket(4, Number("LEVEL", "a level", 1, 9), "zlib's memory level.")
     ws_deflate_level: int = websocket(1, Number("LEVEL", "a level", 1, 9), "Compression level, 1 being the fastest.")
     ws_deflate_min_size: int = websocket(64, size("", 0), "Messages below this size are not compressed.")
+    workers_start: str = process(
+        "fork", Choice(("fork", "spawn")), "How workers are started: forked, or as new interpreters."
+    )
     preload: bool = process(False, Flag(), "Import the application once, before the workers are made from it.")
     timeout_worker_startup: float | None = process(300.0, seconds(), "Seconds for a worker to become ready.")
     workers_lifetime: float | None = process(None, seconds(), "Seconds after which a worker is replaced.")
@@ -165,6 +168,8 @@ class Settings(Shared):
                 setattr(self, setting.name, form.check(value))
             except ValueError as error:
                 raise ConfigError(f"{source}: {error}") from None
+        if self.preload and self.workers_start == "spawn":
+            raise ConfigError("preload: cannot be combined with workers_start spawn, where nothing is shared")
         if self.bind:
             for setting in table():
                 if setting.name in PLACE and getattr(self, setting.name) != setting.default:

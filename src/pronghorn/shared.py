@@ -17,6 +17,7 @@ from pronghorn.logsettings import Level, LogConfig
 from pronghorn.proxies import Hosts
 from pronghorn.subjects import (
     HUGE,
+    Processes,
     address,
     answers,
     application,
@@ -93,9 +94,9 @@ class Shared:
     reload_excludes: list[str] = reloading(  # noqa: RUF009
         list, Texts(Text("GLOB")), "Files not to watch; may be repeated.", ".*, .py[cod], .sw.*, ~*"
     )
-    workers: int | None = process(
-        None, Number("INTEGER", "a whole number", 0, None, "$WEB_CONCURRENCY, or 1", ceiling=MOST),
-        "Processes that serve.", "$WEB_CONCURRENCY, or 1", "WEB_CONCURRENCY", 1,
+    workers: int | str | None = process(
+        None, Processes(off="$WEB_CONCURRENCY, or 1", ceiling=MOST),
+        "Processes that serve; auto: one for each CPU.", "$WEB_CONCURRENCY, or 1", "WEB_CONCURRENCY", 1,
     )  # fmt: skip
     proxy_headers: bool = proxy(True, Flag(), "Believe what trusted proxies say of their clients.")
     server_header: bool = answers(True, Flag(), "Send Server: pronghorn, without a version.")

@@ -14,12 +14,13 @@ SILENT = 10.0  # seconds without a sign of life of the supervisor itself
 
 
 class Standing(enum.Enum):
-    """starting -> ready <-> reloading; each of them -> stopping. The values are what is shown."""
+    """starting -> ready <-> reloading; ready <-> resting; each of them -> stopping. The values are what is shown."""
 
     STARTING = "starting"
     READY = "ready"
     RELOADING = "reloading"
     STOPPING = "stopping"
+    RESTING = "resting"  # without workers, as it was told
 
     @property
     def unready(self) -> str:
@@ -40,6 +41,8 @@ def follow(manager: Manager, before: Standing, now: Standing, status: str) -> No
         manager.reloading()
     elif now is Standing.STOPPING:
         manager.stopping()
+    elif now is Standing.RESTING:
+        manager.status("No worker serves, as SIGWINCH asked for")
 
 
 class Report:
@@ -52,16 +55,19 @@ class Report:
         self.board = board
         self.slot = board.take()
 
-    def look(self, *, ready: bool, replacing: bool, stopping: bool, alive: bool, status: str) -> None:
-        """ready: the workers have started. replacing: one is being replaced, or shall be. alive: some worker serves."""
+    def look(self, *, ready: bool, replacing: bool, stopping: bool, resting: bool, alive: bool, status: str) -> None:
+        """ready: the workers have started. replacing: one is being replaced, or shall be. resting: there shall be none.
+        alive: some worker serves."""
         before = self.standing
         self.reloading = self.reloading and (replacing or before is not Standing.RELOADING)
         if stopping:
             self.standing = Standing.STOPPING
+        elif resting or (before is Standing.RESTING and not alive):
+            self.standing = Standing.RESTING
         elif ready:
             self.standing = Standing.RELOADING if self.reloading else Standing.READY
         follow(self.manager, before, self.standing, status)
-        if stopping or alive:
+        if alive or self.standing in (Standing.STOPPING, Standing.RESTING):
             self.manager.alive()
         self.board.show_life(self.slot)
         self.board.note(self.slot, ALL.index(self.standing) * 2 + alive)
@@ -72,6 +78,6 @@ def read(board: Board, slot: int) -> tuple[bool, str]:
     standing, alive = ALL[board.noted(slot) // 2], bool(board.noted(slot) % 2)
     if time.monotonic() - board.beat(slot) > SILENT:
         return False, "the supervisor does not answer"
-    if standing in (Standing.STARTING, Standing.STOPPING):
+    if standing in (Standing.STARTING, Standing.STOPPING, Standing.RESTING):
         return True, standing.unready
     return alive, "" if alive else "no worker serves"

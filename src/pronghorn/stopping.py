@@ -20,6 +20,7 @@ import contextlib
 from collections.abc import Collection
 from typing import Any, Protocol
 
+from pronghorn.accepting import Accepting
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 
@@ -49,8 +50,10 @@ class Connections(Protocol):
     async def wait_closed(self) -> None: ...
 
 
-async def empty_backlog(listeners: Collection[Listener], force: asyncio.Event) -> None:
-    """Let the loop accept, and begin to read, the connections that the kernel has taken in already."""
+async def empty_backlog(
+    listeners: Collection[Listener], force: asyncio.Event, accepting: Collection[Accepting] = ()
+) -> None:
+    """Let the loop accept, and begin to read, the connections that the kernel has taken in already, and no more."""
     loop = asyncio.get_running_loop()
     for listener in listeners:
         listener.deafen()
@@ -59,6 +62,10 @@ async def empty_backlog(listeners: Collection[Listener], force: asyncio.Event) -
     deadline, quiet = loop.time() + BACKLOG_LIMIT, 0
     while quiet < QUIET_TURNS and loop.time() < deadline and not force.is_set():
         quiet = 0 if any(listener.has_waiting() for listener in listeners) else quiet + 1
+        await asyncio.sleep(0)
+    for one in accepting:
+        one.hold()
+    for _ in range(QUIET_TURNS):
         await asyncio.sleep(0)
 
 

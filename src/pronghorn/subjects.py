@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import Any
 
 from pronghorn.forms import Form, Number
@@ -13,8 +13,10 @@ if sys.platform != "win32":
     import resource
 
 __all__ = [
+    "AUTO",
     "HUGE",
     "SUBJECTS",
+    "Processes",
     "address",
     "answers",
     "application",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 HUGE = 2**63 - 1
+AUTO = "auto"
 SUBJECTS: list[str] = []  # in the order in which help and documentation have them
 
 
@@ -67,6 +70,17 @@ def connections_the_process_can_hold() -> int:
 
 def seconds(off: str = "never") -> Number:
     return Number("SECONDS", "seconds", 0, None, off, whole=False, ceiling=10**9)
+
+
+@dataclass(eq=False, repr=False)
+class Processes(Number):
+    """How many of them, or ``auto``."""
+
+    metavar: str = "INTEGER|auto"
+    unit: str = "auto, a whole number"
+
+    def parse(self, text: str) -> Any:
+        return AUTO if text.lower() == AUTO else super().parse(text)
 
 
 def count(off: str = "no limit", minimum: int = 0) -> Number:

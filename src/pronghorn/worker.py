@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn, Protocol
 
@@ -23,10 +22,11 @@ from pronghorn.forking import NOT_OURS, TOLD, finish, flush, fork
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 from pronghorn.privileges import Identity
+from pronghorn.processes import Process
 from pronghorn.recycling import jitter
 from pronghorn.server import Server
 
-__all__ = ["EXTRA", "Child", "State", "Worker", "start"]
+__all__ = ["Child", "Closable", "State", "Worker", "be_a_worker", "start", "take_signals", "time_to_stop"]
 
 EXTRA = 5.0  # seconds on top of what a worker allows itself
 BEAT = 1.0  # seconds between two signs of life
@@ -34,7 +34,7 @@ ORPHANED = 2.0  # seconds for what is under way when the supervisor has gone
 
 
 class State(enum.Enum):
-    """See supervisor.py."""
+    """See crew.py."""
 
     STARTING = enum.auto()
     SERVING = enum.auto()
@@ -47,62 +47,28 @@ class Closable(Protocol):
     def close(self) -> None: ...
 
 
-class Child:
+class Child(Process):
     """A worker as its supervisor sees it."""
 
+    kind = "Worker"
+
     def __init__(self, pid: int, line: socket.socket, slot: int) -> None:
-        self.pid = pid
-        self.line = line
+        super().__init__(pid, line)
         self.slot = slot
         self.state = State.STARTING
-        self.born = time.monotonic()
         self.luck = jitter()
         self.looked_at = self.born
         self.replaces: Child | None = None  # to be stopped when this one serves
         self.leaving = False
         self.outdated = False  # to be replaced when it serves
         self.worn = False  # it has served as many requests as it may
-        self.hurry_at = 0.0  # a graceful stop is cut short then; 0: never
-        self.kill_at = 0.0
-        self.code: int | None = None
-        self.heard = b""
-
-    def fileno(self) -> int:
-        return self.line.fileno()
-
-    def lines(self) -> list[str]:
-        """What it has said since the last look."""
-        try:
-            self.heard += self.line.recv(65536)
-        except OSError:
-            return []
-        *lines, self.heard = self.heard.split(b"\n")
-        return [line.decode() for line in lines]
-
-    def has_ended(self) -> bool:
-        """Whether the process is over; then ``code`` is its exit status, or minus the signal that ended it."""
-        if self.code is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.code = os.waitstatus_to_exitcode(status)
-        return self.code is not None
-
-    def how(self) -> str:
-        if self.code is None or self.code >= 0:
-            return f"exit status {self.code}"
-        return f"ended by {signal.Signals(-self.code).name}"
 
     def send(self, number: int) -> None:
-        if self.code is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, TOLD if number == signal.SIGINT else number)
+        super().send(TOLD if number == signal.SIGINT else number)
 
     def stop(self, number: int, limit: float | None) -> None:
-        """Ask it to stop, and see to it that it has after ``limit`` seconds."""
         self.state = State.STOPPING
-        self.send(number)
-        if limit is not None and not self.kill_at:
-            self.kill_at = time.monotonic() + limit
+        super().stop(number, limit)
 
     @property
     def may_be_replaced(self) -> bool:
@@ -120,25 +86,15 @@ class Child:
             self.abort()
             self.kill_at = now + EXTRA  # one that is held by a debugger cannot even abort
 
-    def insist(self, now: float) -> None:
-        """What its stop needs by now, if anything."""
-        if self.hurry_at and now > self.hurry_at:
-            self.hurry_at = 0.0
-            self.send(signal.SIGINT)
-        if self.kill_at and now > self.kill_at:
-            server_log().error("Worker [%d] does not stop, and is killed", self.pid)
-            self.kill_at = float("inf")
-            self.kill()
-
-    def kill(self) -> None:
-        self.send(signal.SIGKILL)
-
     def abort(self) -> None:
         """End it so that it shows where each of its threads was."""
         self.send(signal.SIGABRT)
 
-    def close(self) -> None:
-        self.line.close()
+
+def time_to_stop(config: Config) -> float | None:
+    """Seconds that a graceful stop may take, as seen from outside; None: for ever."""
+    graceful = config.timeout_graceful_shutdown
+    return None if graceful is None else graceful + (config.timeout_lifespan_shutdown or 0) + EXTRA
 
 
 class Worker(Server):
@@ -212,7 +168,6 @@ class Worker(Server):
 def start(config: Config, listeners: Iterable[Listener], board: Board, others: Iterable[Closable]) -> Child:
     """Start a worker; OSError when the system refuses. ``others``: what of the supervisor's it must not hold open."""
     ours, theirs = socket.socketpair()
-    ours.setblocking(False)
     slot = board.take()
     flush()
     try:
@@ -237,12 +192,23 @@ def start(config: Config, listeners: Iterable[Listener], board: Board, others: I
         os._exit(1)
 
 
+def disregard(number: int) -> None:
+    """Let a signal do nothing. To ignore it would mean that the application's own processes do, too: that is inherited
+    by what they execute, and a handler is not."""
+    signal.signal(number, lambda *_: None)
+    signal.siginterrupt(number, False)
+
+
+def take_signals() -> None:
+    """From now on they are as a worker has them that does not serve yet."""
+    for name in (*NOT_OURS, "SIGINT", "SIGUSR1"):
+        disregard(getattr(signal, name))
+    signal.signal(TOLD, lambda *_: os._exit(0))
+
+
 def be_a_worker(server: Worker, sockets: list[socket.socket]) -> NoReturn:
     """Serve, and end the process. The supervisor's frames are below: nobody may return to them."""
-    for name in NOT_OURS:
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(TOLD, lambda *_: os._exit(0))
+    take_signals()
     with contextlib.suppress(ValueError, OSError, AttributeError):
         faulthandler.enable()
     code = 0

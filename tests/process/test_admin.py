@@ -28,7 +28,7 @@ from pathlib import Path
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive()
-        print("starting")
+        print("starting\\n", end="")
         while not Path("go").exists():
             await asyncio.sleep(0.01)
         await send({"type": "lifespan.startup.complete"})

@@ -36,10 +36,11 @@ async def app(scope, receive, send):
 """
 
 
-@pytest.fixture
-def command(place: Workplace) -> Command:
+@pytest.fixture(params=["fork", "spawn"])
+def command(request: pytest.FixtureRequest, place: Workplace) -> Command:
     place.write("text", APP)
-    command = place.pronghorn("text:app", "--reload", "--reload-delay", "0.05", "--no-access-log")
+    way = ("--workers-start", request.param)
+    command = place.pronghorn("text:app", "--reload", "--reload-delay", "0.05", "--no-access-log", *way)
     command.wait_for("running on")
     return command
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from process.command import PATIENCE, Command
+from process.command import PATIENCE, Client, Command
 from process.load import Load, alive, ask, children, until
 
 if TYPE_CHECKING:
@@ -39,18 +42,24 @@ async def app(scope, receive, send):
 """
 
 
+BOTH = pytest.mark.parametrize("start", ["fork", "spawn"], indirect=True)
+
+
 @pytest.fixture
-def start(place: Workplace) -> Callable[..., Command]:
+def start(request: pytest.FixtureRequest, place: Workplace) -> Callable[..., Command]:
+    """Start two workers, by the way that the test names."""
     place.write("pid", PID)
+    way = ("--workers-start", getattr(request, "param", "fork"))
 
     def start(*args: str, workers: int = 2) -> Command:
-        command = place.pronghorn("pid:app", "--workers", str(workers), "--no-access-log", *args)
+        command = place.pronghorn("pid:app", "--workers", str(workers), "--no-access-log", *way, *args)
         command.wait_for("running on")
         return command
 
     return start
 
 
+@BOTH
 def test_each_of_them_serves(start: Callable[..., Command]) -> None:
     command = start()
     pids = children(command)
@@ -64,6 +73,7 @@ def test_each_of_them_serves(start: Callable[..., Command]) -> None:
     command.clean()
 
 
+@BOTH
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 def test_stop(start: Callable[..., Command], number: int) -> None:
     command = start()
@@ -71,6 +81,7 @@ def test_stop(start: Callable[..., Command], number: int) -> None:
     command.clean()
 
 
+@BOTH
 def test_reload_under_load(start: Callable[..., Command]) -> None:
     """The new worker is there before the old one goes: nobody is refused, and nobody loses an answer."""
     command = start()
@@ -86,6 +97,7 @@ def test_reload_under_load(start: Callable[..., Command]) -> None:
     command.clean()
 
 
+@BOTH
 def test_application_that_cannot_be_imported_any_more(start: Callable[..., Command], place: Workplace) -> None:
     command = start()
     before = children(command)
@@ -109,6 +121,7 @@ def test_application_that_cannot_be_imported_at_all(place: Workplace) -> None:
     assert not any("running on" in line for line in command.lines)
 
 
+@BOTH
 @pytest.mark.parametrize("attempt", range(10))
 def test_connections_are_shared_out(start: Callable[..., Command], attempt: int) -> None:
     """Those that stay open, as of browsers and WebSockets, are spread evenly, however fast they come."""
@@ -126,6 +139,7 @@ def test_connections_are_shared_out(start: Callable[..., Command], attempt: int)
     assert command.stop() == 0
 
 
+@BOTH
 def test_crash(start: Callable[..., Command]) -> None:
     command = start()
     before = children(command)
@@ -139,6 +153,7 @@ def test_crash(start: Callable[..., Command]) -> None:
     command.clean()
 
 
+@BOTH
 def test_more_and_fewer(start: Callable[..., Command]) -> None:
     command = start()
     command.send(signal.SIGTTIN)
@@ -151,6 +166,7 @@ def test_more_and_fewer(start: Callable[..., Command]) -> None:
     command.clean()
 
 
+@BOTH
 def test_limit_of_requests_under_load(start: Callable[..., Command]) -> None:
     command = start("--limit-max-requests", "20")
     with Load(command.port) as load:
@@ -175,6 +191,7 @@ def test_memory(start: Callable[..., Command]) -> None:
     assert command.stop() == 0
 
 
+@BOTH
 def test_blocked_worker(start: Callable[..., Command]) -> None:
     """It is aborted, and shows where it was; the others serve meanwhile."""
     command = start("--timeout-worker-healthcheck", "2")
@@ -190,6 +207,7 @@ def test_blocked_worker(start: Callable[..., Command]) -> None:
     assert command.stop() == 0
 
 
+@BOTH
 def test_supervisor_that_is_killed(start: Callable[..., Command]) -> None:
     """Its workers end, and the port is free."""
     command = start()
@@ -231,6 +249,7 @@ def test_reload_while_workers_start(place: Workplace) -> None:
     assert command.stop() == 0
 
 
+@BOTH
 def test_worker_that_is_held(start: Callable[..., Command]) -> None:
     """It cannot even abort: it is killed, and the log tells of it once."""
     command = start("--timeout-worker-healthcheck", "1")
@@ -349,3 +368,297 @@ def test_limit_of_requests_while_the_application_is_broken(start: Callable[..., 
     place.write("pid", PID)
     until(lambda: bool(children(command) - before), "one is replaced")
     assert command.stop() == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be held to a CPU here")
+@pytest.mark.parametrize("given", ["option", "variable", "file", "python"])
+def test_as_many_as_there_are_cpus(place: Workplace, given: str) -> None:
+    """Held to one CPU it is one worker, which has a supervisor as several would."""
+    place.write("pid", PID)
+    (place.path / "conf.toml").write_text('workers = "auto"\nport = 0\n')
+    how = {
+        "option": "os.environ, ['pid:app', '--port', '0', '--workers', 'auto']",
+        "variable": "os.environ | {'WEB_CONCURRENCY': 'auto'}, ['pid:app', '--port', '0']",
+        "file": "os.environ, ['pid:app', '--config', 'conf.toml']",
+    }
+    held = f"import os, sys\nos.sched_setaffinity(0, {{{min(os.sched_getaffinity(0))}}})\n"
+    if given == "python":
+        command = place.script(held + "import pronghorn\npronghorn.run('pid:app', port=0, workers='auto')\n")
+    else:
+        environ, arguments = how[given].split(", ", 1)
+        start = f"os.execve(sys.executable, [sys.executable, '-m', 'pronghorn', *{arguments}], {environ})\n"
+        command = place.script(held + start)
+    command.wait_for("workers: auto is 1 here")
+    assert {ask(command.port)} == children(command)
+    assert command.stop() == 0
+    command.clean()
+
+
+def test_settings_that_are_printed_keep_auto(place: Workplace) -> None:
+    command = place.pronghorn("hello:app", "--workers", "auto", "--print-config")
+    assert command.exit() == 0
+    (line,) = [line for line in command.out if line.startswith("workers = ")]
+    assert line.startswith('workers = "auto"  # command line, ') and line.endswith(" here")
+    (place.path / "conf.toml").write_text(line + "\n")
+    again = place.pronghorn("hello:app", "--config", "conf.toml", "--check")
+    assert again.exit() == 0, again.lines
+
+
+@BOTH
+def test_rest(start: Callable[..., Command], place: Workplace) -> None:
+    """All workers stop, and connections wait until there are some again."""
+    command = start("--admin", "unix:admin.sock")
+    command.wait_for("/readyz are answered")
+    for again, count in ((signal.SIGHUP, 2), (signal.SIGTTIN, 1)):
+        command.send(signal.SIGWINCH)
+        until(lambda: len(children(command)) == 1, "all have stopped, and only health checks are answered")
+        until(lambda: health(place, "/readyz") == "503 resting", "it does not take requests")
+        assert health(place, "/livez") == "200 ok"
+        with socket.create_connection(("127.0.0.1", command.port), timeout=PATIENCE) as early:
+            early.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            command.send(signal.SIGTTOU)  # nothing to take away
+            command.send(again)
+            assert early.recv(100).startswith(b"HTTP/1.1 200")
+        until(lambda: len(children(command)) == count + 1, "as many as are wanted")  # noqa: B023
+        until(lambda: health(place, "/readyz") == "200 ok", "it takes requests")
+    assert not any("died" in line or "did not start" in line for line in command.lines)
+    assert command.stop() == 0
+    command.clean()
+
+
+def health(place: Workplace, path: str) -> str:
+    with Client(str(place.path / "admin.sock")) as client:
+        client.request(path, "Connection: close")
+        head, _, body = client.rest().partition(b"\r\n\r\n")
+    return f"{head.split()[1].decode()} {body.decode().strip()}"
+
+
+def test_rest_while_workers_start(place: Workplace) -> None:
+    place.write("pid", PID + "\nprint('imported\\n', end='')\ntime.sleep(0.5)\n")
+    command = place.pronghorn("pid:app", "--workers", "2", "--no-access-log")
+    command.wait_for("imported", 2)
+    command.send(signal.SIGWINCH)
+    until(lambda: not children(command), "all have stopped")
+    command.send(signal.SIGHUP)
+    command.wait_for("running on")
+    assert ask(command.port) in children(command)
+    assert not any("died" in line or "did not start" in line for line in command.lines)
+    assert command.stop() == 0
+
+
+def test_stop_at_rest(start: Callable[..., Command]) -> None:
+    command = start()
+    command.send(signal.SIGWINCH)
+    until(lambda: not children(command), "all have stopped")
+    assert command.stop() == 0
+    command.clean()
+
+
+def test_window_that_changes_its_size(place: Workplace) -> None:
+    """A terminal sends the same signal to whoever is in its foreground."""
+    place.write("pid", PID)
+    source = """
+import fcntl, os, pty, signal, struct, sys, termios, time
+
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execl(sys.executable, sys.executable, "-m", "pronghorn", "pid:app", "--workers", "2", "--port", "0", "--no-use-colors")
+said = b""
+while b"running on" not in said:
+    said += os.read(terminal, 1000)
+for rows in range(20, 30):
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, 80, 0, 0))
+os.kill(pid, signal.SIGTTIN)
+while said.count(b"startup complete") < 3:
+    said += os.read(terminal, 1000)
+os.kill(pid, signal.SIGTERM)
+status = os.waitpid(pid, 0)[1]
+sys.stdout.write(said.decode().replace(chr(13), ""))
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+    command = place.script(source)
+    assert command.exit() == 0, command.lines
+    assert not any("All workers stop" in line for line in command.out)
+
+
+SHOWS_SIGNALS = """
+import signal, subprocess, sys
+
+ask = "import signal; print([one for one in signal.Signals if signal.getsignal(one) is signal.SIG_IGN])"
+found = [subprocess.check_output([sys.executable, "-c", ask])]
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    body = found[0] + subprocess.check_output([sys.executable, "-c", ask])
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+"""
+
+
+def test_signals_of_the_processes_of_an_application(place: Workplace) -> None:
+    """They are as in any program: what a worker does not listen to is not ignored by what it starts."""
+    place.write("shows", SHOWS_SIGNALS)
+    command = place.pronghorn("shows:app", "--workers", "2", "--no-access-log")
+    with Client(command.port) as client:
+        client.request("/", "Connection: close")
+        *_, first, second, end = client.rest().rpartition(b"\r\n\r\n")[2].split(b"\n")
+    plain = subprocess.run(
+        [sys.executable, "-c", SHOWS_SIGNALS + "print(found[0].decode())"], capture_output=True, text=True, check=True
+    )
+    assert [first.decode(), second.decode()] == [plain.stdout.splitlines()[0]] * 2
+    assert end == b""
+    assert command.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGINT])
+def test_signals_that_are_not_for_workers(place: Workplace, number: int) -> None:
+    """They do nothing there, not even while it starts; USR1 is passed on to all of them."""
+    place.write("pid", PID + "\nprint('imported\\n', end='')\ntime.sleep(0.5)\n")
+    command = place.pronghorn("pid:app", "--workers", "2", "--no-access-log")
+    command.wait_for("imported", 2)
+    before = children(command)
+    for pid in before:
+        os.kill(pid, number)
+    command.wait_for("running on")
+    for pid in before:
+        os.kill(pid, number)
+    if number == signal.SIGUSR1:
+        command.send(number)
+    assert ask(command.port) in before
+    assert children(command) == before
+    assert command.stop() == 0
+    command.clean()
+
+
+SEES = """
+import asyncio, json, os, signal, sys, threading
+from pathlib import Path
+
+seen = {
+    "argv": sys.argv, "path": sys.path, "flags": list(sys.flags), "cwd": os.getcwd(), "environment": dict(os.environ),
+    "umask": os.umask(0o22), "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
+    "open": sorted(one.name for one in Path("/proc/self/fd").iterdir() if str(one.resolve()) == os.environ["SECRET"]),
+    "inherited": sorted(one.name for one in Path("/proc/self/fd").iterdir() if one.exists() and os.get_inheritable(int(one.name))),
+    "group": os.getpgrp() == os.getpid(), "threads": threading.active_count(), "supervisor": "pronghorn.supervisor" in sys.modules,
+}
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": json.dumps(seen).encode()})
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what is asked of /proc is Linux's")
+def test_what_a_spawned_worker_has(place: Workplace) -> None:
+    """All that a forked one has, except for the memory and the open files of the supervisor."""
+    pytest.importorskip("dotenv", reason="python-dotenv is not installed")
+    place.write("sees", SEES)
+    secret = place.path / "secret"
+    secret.touch()
+    found = {}
+    for way in ("fork", "spawn"):
+        source = f"""
+import os, sys
+sys.path.append("/nowhere")
+kept = os.open("secret", os.O_RDONLY)
+os.set_inheritable(kept, True)
+import pronghorn
+pronghorn.run("sees:app", port=0, workers=2, umask=0o27, workers_start="{way}", env_file=".env")
+"""
+        (place.path / ".env").write_text("FROM_FILE=1\n")
+        place.write("script", source)
+        command = place.run(
+            sys.executable,
+            "-W",
+            "error",
+            "-X",
+            "utf8",
+            "script.py",
+            "an argument",
+            env={"SECRET": str(secret.resolve())},
+        )
+        with Client(command.port) as client:
+            client.request("/", "Connection: close")
+            found[way] = json.loads(client.rest().partition(b"\r\n\r\n")[2])
+        assert command.stop() == 0
+        command.clean()
+    forked, spawned = found["fork"], found["spawn"]
+    assert (len(forked.pop("open")), len(spawned.pop("open"))) == (1, 0)
+    assert (forked.pop("supervisor"), spawned.pop("supervisor")) == (True, False)
+    assert spawned["inherited"] == ["0", "1", "2"]
+    del forked["inherited"], spawned["inherited"]
+    assert spawned == forked
+    assert spawned["environment"]["FROM_FILE"] == "1" and spawned["argv"] == ["script.py", "an argument"]
+    assert spawned["umask"] == 0o27 and spawned["path"][-1] == "/nowhere"
+
+
+@pytest.mark.parametrize("way", ["fork", "spawn"])
+def test_logging_of_a_worker(place: Workplace, way: str) -> None:
+    """It is set up as in the supervisor, also from a dictionary of the program."""
+    place.write("hello", "import logging\nlogging.getLogger('pronghorn.error').warning('imported')\n" + PID)
+    source = f"""
+import pronghorn
+logging = pronghorn.config.LOGGING_CONFIG
+logging["formatters"]["default"]["fmt"] = "mine %(message)s"
+pronghorn.run("hello:app", port=0, workers=2, workers_start="{way}", log_config=logging, log_level="warning")
+"""
+    command = place.script(source)
+    command.wait_for("mine imported", 2)
+    command.send(signal.SIGTERM)
+    assert command.exit() == 0
+    assert command.err == ["mine imported"] * 2
+
+
+def test_settings_that_cannot_be_spawned(place: Workplace) -> None:
+    run = "import pronghorn\npronghorn.run('pid:app', port=0, workers=2, workers_start='spawn', callback_notify={})\n"
+    command = place.script(run.format("lambda: None"))
+    assert command.exit() == 3
+    assert any("workers_start: spawn needs settings that can be pickled" in line for line in command.err)
+    command = place.script("async def notify(): ...\n" + run.format("notify"))
+    assert command.exit() == 3
+    assert any("workers_start: spawn needs settings that can be imported" in line for line in command.err)
+    command = place.pronghorn("hello:app", "--workers", "2", "--workers-start", "spawn", "--preload")
+    assert command.exit() == 2
+    assert command.err[-1].endswith("preload: cannot be combined with workers_start spawn, where nothing is shared")
+
+
+def test_settings_that_can_be_spawned(place: Workplace) -> None:
+    """Functions of modules, TLS, hosts, headers: whatever has a value elsewhere."""
+    trustme = pytest.importorskip("trustme", reason="trustme is not installed")
+    authority = trustme.CA()
+    authority.issue_cert("one.test").private_key_and_cert_chain_pem.write_to_path(place.path / "both.pem")
+    place.write("own", "def context(config, default):\n    print('made')\n    return default()\n")
+    place.write("pid", PID)
+    source = """
+import pronghorn
+from own import context
+pronghorn.run("pid:app", port=0, workers=2, workers_start="spawn", ssl_certfile="both.pem", ssl_context_factory=context,
+              forwarded_allow_ips="10.0.0.0/8", headers=[("x-a", "b")], access_log_format="json", loop="asyncio")
+"""
+    command = place.script(source)
+    port = int(command.wait_for("running on").partition("127.0.0.1:")[2].partition(" ")[0])
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    authority.configure_trust(context)
+    with context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"x-a: b" in client.recv(65536)
+    assert command.stop() == 0
+    assert command.out.count("made") == 2
+    command.clean()
+
+
+def test_signals_while_a_spawned_worker_starts(place: Workplace) -> None:
+    """Not even the first moments of an interpreter, which knows nothing of us yet, end it."""
+    place.write("pid", PID)
+    command = place.pronghorn("pid:app", "--workers", "2", "--no-access-log", "--workers-start", "spawn")
+    until(lambda: len(children(command)) == 2, "they have been started")
+    while not any("running on" in line for line in command.lines):
+        for pid in children(command):
+            for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGINT):
+                os.kill(pid, number)
+        command.send(signal.SIGUSR1)
+    assert not any("did not start" in line for line in command.lines)
+    assert command.stop() == 0
+    command.clean()

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from pronghorn import stopping
+from pronghorn.accepting import Accepting
 from pronghorn.listeners import Listener
 from pronghorn.stopping import close_connections, empty_backlog
 
@@ -155,3 +156,43 @@ def test_a_backlog_that_nobody_empties_is_left(why: str, monkeypatch: pytest.Mon
         listener.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("turn", range(3 * stopping.QUIET_TURNS))
+def test_a_connection_in_any_turn_of_the_end_is_ours_or_the_next_ones(turn: int) -> None:
+    """asyncio's server drops what it has accepted and not begun to serve; somebody else may have the same socket."""
+
+    async def main() -> None:
+        listener, loop = listening(), asyncio.get_running_loop()
+        other = listener.socket.dup()
+        made: list[asyncio.BaseTransport] = []
+
+        class Protocol(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                made.append(transport)
+
+        accepting = Accepting(listener.socket, await loop.create_server(Protocol, sock=listener.socket))
+        client = socket.socket()
+
+        def count(turns: int) -> None:
+            if turns:
+                loop.call_soon(count, turns - 1)
+            else:
+                client.connect(other.getsockname())
+
+        loop.call_soon(count, turn)
+        await empty_backlog([listener], asyncio.Event(), [accepting])
+        accepting.close()
+        for _ in range(4 * stopping.QUIET_TURNS):
+            await asyncio.sleep(0)
+        if not made:
+            left, _ = other.accept()
+            left.close()
+        for transport in made:
+            transport.close()
+        await asyncio.sleep(0)
+        client.close()
+        other.close()
+
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(main())
