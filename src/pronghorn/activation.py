@@ -27,10 +27,11 @@ def descriptors(environ: Mapping[str, str]) -> range:
 
 def inherited(environ: MutableMapping[str, str]) -> list[str]:
     """The sockets handed to this process, as ``--bind`` names them. Neither they nor the variables reach a child."""
-    found = descriptors(environ)
-    if environ.get("LISTEN_PID") == str(os.getpid()):
+    told = dict(environ)
+    if told.get("LISTEN_PID") == str(os.getpid()):
         for variable in VARIABLES:
             environ.pop(variable, None)
+    found = descriptors(told)
     for descriptor in found:
         try:  # here, before somebody else opens a descriptor of this number
             os.set_inheritable(descriptor, False)

@@ -29,7 +29,7 @@ from pronghorn.server import Server
 __all__ = ["Child", "Closable", "State", "Worker", "be_a_worker", "start", "take_signals", "time_to_stop"]
 
 EXTRA = 5.0  # seconds on top of what a worker allows itself
-BEAT = 1.0  # seconds between two signs of life
+BEAT = 1.0  # seconds between two signs of life, or less where timeout_worker_healthcheck is short
 ORPHANED = 2.0  # seconds for what is under way when the supervisor has gone
 
 
@@ -149,7 +149,8 @@ class Worker(Server):
         if self.config.reload and self.modules != len(sys.modules):  # some are only imported when they are needed
             self.modules = len(sys.modules)
             self.say("modules " + json.dumps(sorted(modules.files())))
-        asyncio.get_running_loop().call_later(BEAT, self._show_life)
+        health = self.config.timeout_worker_healthcheck
+        asyncio.get_running_loop().call_later(min(BEAT, health / 3 if health else BEAT), self._show_life)
 
     def _supervisor_gone(self) -> None:
         loop = asyncio.get_running_loop()

@@ -256,8 +256,8 @@ def test_worker_that_is_held(start: Callable[..., Command]) -> None:
     victim = min(children(command))
     os.kill(victim, signal.SIGSTOP)
     command.wait_for(f"Worker [{victim}] died: ended by SIGKILL")
-    assert sum("shows no sign of life" in line for line in command.lines) == 1
-    assert sum("does not stop, and is killed" in line for line in command.lines) == 1
+    assert sum(f"Worker [{victim}] shows no sign of life" in line for line in command.lines) == 1
+    assert sum(f"Worker [{victim}] does not stop, and is killed" in line for line in command.lines) == 1
     assert command.stop() == 0
 
 
