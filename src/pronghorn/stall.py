@@ -16,7 +16,7 @@ from pronghorn.loggers import server_log
 
 __all__ = ["StallLog"]
 
-LOOK = 1.0  # seconds between two looks, at most
+LOOK = 0.5  # seconds between two looks, at most
 RUNNERS = ("asyncio.runners", "asyncio.base_events", "asyncio.events")
 LEGIBLE = "/:@!$&'()*+,;=~"  # in a path; what else is no letter or digit could make a line of its own
 
