@@ -212,10 +212,19 @@ def disregard(number: int) -> None:
     signal.siginterrupt(number, False)
 
 
+def ignore(number: int, _: object) -> None:
+    """For what a terminal sends to those who use it from the background, again and again until they ignore it; only
+    then it tells them that they may not."""
+    signal.signal(number, signal.SIG_IGN)
+
+
 def take_signals() -> None:
     """From now on they are as a worker has them that does not serve yet."""
     for name in (*NOT_OURS, "SIGINT", "SIGUSR1"):
         disregard(getattr(signal, name))
+    for number in (signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, ignore)
+        signal.siginterrupt(number, True)
     signal.signal(TOLD, lambda *_: os._exit(0))
 
 

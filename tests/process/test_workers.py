@@ -482,6 +482,37 @@ sys.exit(os.waitstatus_to_exitcode(status))
     assert not any("All workers stop" in line for line in command.out)
 
 
+def test_worker_that_reads_from_the_terminal(place: Workplace) -> None:
+    """It may not, as somebody in the background, and is told so: it does not try for ever."""
+    place.write("pid", PID.replace("time.sleep(60)", "input()"))
+    source = """
+import os, pty, signal, socket, sys
+
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execl(sys.executable, sys.executable, "-m", "pronghorn", "pid:app", "--workers", "2", "--port", "0", "--no-use-colors")
+said = b""
+while b"running on" not in said:
+    said += os.read(terminal, 1000)
+with socket.create_connection(("127.0.0.1", int(said.partition(b"127.0.0.1:")[2].split()[0]))) as client:
+    client.sendall(b"GET /block HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    client.settimeout(10)
+    try:
+        print(client.recv(100).split()[1].decode())
+    except TimeoutError:
+        os.kill(pid, signal.SIGKILL)
+while b"EOFError" not in said:
+    said += os.read(terminal, 1000)
+os.kill(pid, signal.SIGTERM)
+while b"Stopped parent" not in said:
+    said += os.read(terminal, 1000)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    command = place.script(source)
+    assert command.exit() == 0, command.lines
+    assert command.out == ["500"]
+
+
 SHOWS_SIGNALS = """
 import signal, subprocess, sys
 
