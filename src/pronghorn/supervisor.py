@@ -87,6 +87,9 @@ class Supervisor(Crew):
             server_log().error("%s", error)
             self.close()
             return STARTUP_FAILURE
+        except BaseException:  # a Ctrl-C while the application is imported, or the application's own sys.exit()
+            self.close()
+            raise
         with self.inbox.listening(self.actions):
             server_log().info("Started parent process [%d]", os.getpid())
             if self.config.workers == AUTO and not self.config.reload:

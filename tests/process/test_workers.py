@@ -776,6 +776,19 @@ def test_signals_while_the_application_is_preloaded(place: Workplace, number: in
     command.clean()
 
 
+@pytest.mark.parametrize("exits", [False, True])
+def test_preloading_that_ends(place: Workplace, exits: bool) -> None:
+    """By Ctrl-C, or by the application itself: nothing is left behind."""
+    place.write("pid", "import sys, time\nprint('imports')\n" + ("sys.exit(7)\n" if exits else "time.sleep(60)\n"))
+    command = place.pronghorn("pid:app", "--workers", "2", "--preload", "--uds", "server.sock", "--pid", "server.pid")
+    command.wait_for("imports")
+    if not exits:
+        command.send(signal.SIGINT)
+    assert command.exit() == (7 if exits else 130)
+    assert not (place.path / "server.sock").exists() and not (place.path / "server.pid").exists()
+    command.clean()
+
+
 def test_machine_that_was_held(start: Callable[..., Command]) -> None:
     """All its processes stood still, as of a container that is paused: none of them is to blame."""
     command = start("--timeout-worker-healthcheck", "3")
