@@ -6,25 +6,27 @@ import time
 
 __all__ = ["Backoff"]
 
+AT_ONCE = 2  # failures in a row after which the next attempt does not wait
 LONGEST_PAUSE = 30.0  # seconds between two attempts
 
 
 class Backoff:
-    """The first attempt after a failure may be made at once, further ones after longer and longer pauses."""
+    """The first attempts after a failure may be made at once, further ones after longer and longer pauses."""
 
     def __init__(self) -> None:
         self.failures = 0
         self.until = 0.0
+        self.pause = 0.0  # that the last failure has made
 
     def failed(self) -> None:
         """One more in a row."""
         self.failures += 1
-        pause = 0.0 if self.failures == 1 else min(2.0 ** (self.failures - 2), LONGEST_PAUSE)
-        self.until = time.monotonic() + pause
+        self.pause = min(2.0 ** (self.failures - AT_ONCE - 1), LONGEST_PAUSE) if self.failures > AT_ONCE else 0.0
+        self.until = time.monotonic() + self.pause
 
     def succeeded(self) -> None:
         """It is over."""
-        self.failures, self.until = 0, 0.0
+        self.failures, self.until, self.pause = 0, 0.0, 0.0
 
     def give_up(self) -> None:
         """No further attempt before ``succeeded()`` is called."""

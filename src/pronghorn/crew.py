@@ -28,6 +28,8 @@ from pronghorn.worker import Child, State, time_to_stop
 __all__ = ["Crew"]
 
 PATIENT_FOR = 10.0  # seconds a worker has to live for its end not to count as a failure to start
+HELD = 2.0  # seconds between two looks at the clocks that mean that this process did not run
+PROVEN_AFTER = 1.0  # seconds a worker has to serve for those before it that failed to be forgotten
 RELOADED = "the server is reloaded"
 
 
@@ -44,6 +46,7 @@ class Crew:
         self.selector = selectors.DefaultSelector()
         self.replacing: deque[tuple[Child, str]] = deque()
         self.backoff = Backoff()
+        self.looked_at = time.monotonic()  # at the clocks
         self.ready = 0  # how often a worker has become ready
         self.complete = False  # all of them have been
         self.resting = False  # none is wanted for the time being
@@ -62,8 +65,7 @@ class Crew:
     def hear(self, child: Child, line: str) -> None:
         """A worker says something."""
         if line == "ready" and child.state is State.STARTING:  # and not told to stop meanwhile
-            child.state = State.SERVING
-            self.backoff.succeeded()
+            child.state, child.ready_at = State.SERVING, time.monotonic()
             if child.replaces is not None:
                 self.stop_one(child.replaces)
                 child.replaces = None
@@ -85,9 +87,10 @@ class Crew:
             if child.state is State.STARTING and not self.stopping:
                 self.start_failed(child)
             elif child.state is State.SERVING and not self.stopping:
-                server_log().error("Worker [%d] died: %s. Another one is started.", child.pid, child.how())
                 if time.monotonic() - child.born < PATIENT_FOR:
                     self.backoff.failed()
+                pause = f" in {self.backoff.pause:g} seconds" if self.backoff.pause else ""
+                server_log().error("Worker [%d] died: %s. Another one is started%s.", child.pid, child.how(), pause)
 
     def start_failed(self, child: Child) -> None:
         server_log().error("Worker [%d] did not start: %s", child.pid, child.how())
@@ -102,7 +105,13 @@ class Crew:
 
     def look_at_clocks(self) -> None:
         now = time.monotonic()
+        held, self.looked_at = now - self.looked_at > HELD, now
         for child in self.children:
+            if held:  # as in a container that is paused: the child may have been as well
+                self.board.show_life(child.slot)
+            if child.state is State.SERVING and child.ready_at and now - child.ready_at > PROVEN_AFTER:
+                child.ready_at = 0.0
+                self.backoff.succeeded()
             child.check(self.config, self.board.beat(child.slot), now)
             if child.may_be_replaced and (why := reason_to_replace(self.config, child, now)):
                 self.replace(child, why)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn
 
-__all__ = ["ALL", "NOT_OURS", "TOLD", "execute", "finish", "flush", "fork"]
+__all__ = ["ALL", "EXIT_LIMIT", "NOT_OURS", "TOLD", "execute", "finish", "flush", "fork"]
 
 OURS = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGCHLD")
 NOT_OURS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR2", "SIGWINCH")  # but the supervisor's

@@ -52,6 +52,7 @@ class Succession:
         self.selector = selector
         self.origin = Origin()
         self.successor: Successor | None = None  # until it is in charge, or has gone
+        self.given_way = False  # it has been told to take charge
         self.stopping = False
 
     @property
@@ -107,6 +108,7 @@ class Succession:
             if line == READY and not self.stopping and not successor.kill_at:
                 self.report.manager.main_process(successor.pid)
                 successor.say(GIVEN_WAY)
+                self.given_way = True
             elif line == TAKEN:
                 server_log().info("Parent process [%d] has taken the place of [%d]", successor.pid, os.getpid())
                 self.forget()
@@ -119,7 +121,7 @@ class Succession:
                 self.report.manager.main_process(os.getpid())
             return False
         limit = self.config.timeout_worker_startup
-        if limit and now - successor.born > limit and not successor.kill_at:
+        if limit and now - successor.born > limit and not (successor.kill_at or self.given_way):
             server_log().error("Parent process [%d] has not become ready (timeout_worker_startup)", successor.pid)
             self.stop()
         successor.insist(now)
@@ -139,7 +141,7 @@ class Succession:
         if self.successor is not None:
             self.selector.unregister(self.successor)
             self.successor.close()
-            self.successor = None
+            self.successor, self.given_way = None, False
 
     def close(self) -> None:
         """In a worker, let go of it."""

@@ -16,15 +16,16 @@ from pronghorn.config import Config
 from pronghorn.crew import Crew
 from pronghorn.errors import STARTUP_FAILURE, StartupError
 from pronghorn.estate import Estate
+from pronghorn.forking import NOT_OURS
 from pronghorn.loggers import server_log
 from pronghorn.notify import Manager
 from pronghorn.pidfile import PidFile
 from pronghorn.predecessor import READY, TAKEN, Predecessor
-from pronghorn.signals import Inbox, in_foreground
+from pronghorn.signals import Inbox, handled, in_foreground
 from pronghorn.standing import Report
 from pronghorn.subjects import AUTO
 from pronghorn.succession import Succession
-from pronghorn.worker import Child, State
+from pronghorn.worker import AT_ONCE, Child, State
 
 __all__ = ["Supervisor"]
 
@@ -64,6 +65,11 @@ class Supervisor(Crew):
 
     def run(self) -> int:
         """Bind, serve until told to stop, and return the exit status."""
+        unheard = [getattr(signal, name) for name in (*NOT_OURS, "SIGUSR1")]
+        with handled(dict.fromkeys(unheard, lambda *_: None)):  # the pid file is there before anybody listens
+            return self._run()
+
+    def _run(self) -> int:
         try:
             self.listeners = listeners.bind(self.config, self.estate)
             if self.config.admin:
@@ -81,6 +87,9 @@ class Supervisor(Crew):
             server_log().error("%s", error)
             self.close()
             return STARTUP_FAILURE
+        except BaseException:  # a Ctrl-C while the application is imported, or the application's own sys.exit()
+            self.close()
+            raise
         with self.inbox.listening(self.actions):
             server_log().info("Started parent process [%d]", os.getpid())
             if self.config.workers == AUTO and not self.config.reload:
@@ -224,7 +233,7 @@ class Supervisor(Crew):
 
     def leave(self) -> None:
         """Stop, but not before those who send requests here have had time to hear of it."""
-        if not self.config.shutdown_delay:
+        if not self.config.shutdown_delay or not self.in_charge:  # an upgrade that is called off must not go on
             self.stop(signal.SIGTERM)
         elif not self.leave_at:
             self.succession.cancel(fast=False)
@@ -243,3 +252,5 @@ class Supervisor(Crew):
     def stop_fast(self) -> None:
         for _ in range(2):
             self.stop(signal.SIGINT)
+        for child in self.children:
+            child.say(AT_ONCE)  # the second signal is lost where the first has not been seen yet

@@ -18,7 +18,7 @@ from pronghorn import modules
 from pronghorn.board import Board
 from pronghorn.config import Config
 from pronghorn.errors import STARTUP_FAILURE, StartupError
-from pronghorn.forking import NOT_OURS, TOLD, finish, flush, fork
+from pronghorn.forking import EXIT_LIMIT, NOT_OURS, TOLD, finish, flush, fork
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 from pronghorn.privileges import Identity
@@ -26,8 +26,9 @@ from pronghorn.processes import Process
 from pronghorn.recycling import jitter
 from pronghorn.server import Server
 
-__all__ = ["Child", "Closable", "State", "Worker", "be_a_worker", "start", "take_signals", "time_to_stop"]
+__all__ = ["AT_ONCE", "Child", "Closable", "State", "Worker", "be_a_worker", "start", "take_signals", "time_to_stop"]
 
+AT_ONCE = "at once"  # what a supervisor says on the line where a signal may not do
 EXTRA = 5.0  # seconds on top of what a worker allows itself
 BEAT = 1.0  # seconds between two signs of life, or less where timeout_worker_healthcheck is short
 ORPHANED = 2.0  # seconds for what is under way when the supervisor has gone
@@ -58,6 +59,7 @@ class Child(Process):
         self.state = State.STARTING
         self.luck = jitter()
         self.looked_at = self.born
+        self.ready_at = 0.0  # since then it serves; 0: it does not, or has been seen to do so for a while
         self.replaces: Child | None = None  # to be stopped when this one serves
         self.leaving = False
         self.outdated = False  # to be replaced when it serves
@@ -93,8 +95,8 @@ class Child(Process):
 
 def time_to_stop(config: Config) -> float | None:
     """Seconds that a graceful stop may take, as seen from outside; None: for ever."""
-    graceful = config.timeout_graceful_shutdown
-    return None if graceful is None else graceful + (config.timeout_lifespan_shutdown or 0) + EXTRA
+    graceful, lifespan = config.timeout_graceful_shutdown, config.timeout_lifespan_shutdown
+    return None if graceful is None or not lifespan else graceful + lifespan + EXIT_LIMIT + EXTRA
 
 
 class Worker(Server):
@@ -117,7 +119,7 @@ class Worker(Server):
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """As of any server; then the supervisor hears of it."""
         loop = asyncio.get_running_loop()
-        loop.add_reader(self.line, self._supervisor_gone)
+        loop.add_reader(self.line, self._hear)
         if hasattr(signal, "SIGUSR1"):
             with contextlib.suppress(NotImplementedError):
                 loop.add_signal_handler(signal.SIGUSR1, self.reopen_logs)
@@ -151,6 +153,16 @@ class Worker(Server):
             self.say("modules " + json.dumps(sorted(modules.files())))
         health = self.config.timeout_worker_healthcheck
         asyncio.get_running_loop().call_later(min(BEAT, health / 3 if health else BEAT), self._show_life)
+
+    def _hear(self) -> None:
+        try:
+            said = self.line.recv(100)
+        except OSError:
+            said = b""
+        if said:  # only AT_ONCE is
+            self.should_exit = self.force_exit = True
+        else:
+            self._supervisor_gone()
 
     def _supervisor_gone(self) -> None:
         loop = asyncio.get_running_loop()
@@ -200,10 +212,19 @@ def disregard(number: int) -> None:
     signal.siginterrupt(number, False)
 
 
+def ignore(number: int, _: object) -> None:
+    """For what a terminal sends to those who use it from the background, again and again until they ignore it; only
+    then it tells them that they may not."""
+    signal.signal(number, signal.SIG_IGN)
+
+
 def take_signals() -> None:
     """From now on they are as a worker has them that does not serve yet."""
     for name in (*NOT_OURS, "SIGINT", "SIGUSR1"):
         disregard(getattr(signal, name))
+    for number in (signal.SIGTTIN, signal.SIGTTOU):
+        signal.signal(number, ignore)
+        signal.siginterrupt(number, True)
     signal.signal(TOLD, lambda *_: os._exit(0))
 
 
@@ -226,4 +247,7 @@ def be_a_worker(server: Worker, sockets: list[socket.socket]) -> NoReturn:
         code = STARTUP_FAILURE
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
+        if not server.started:
+            server_log().error("The application ended with %r while it was loaded.", error)
+            code = STARTUP_FAILURE
     finish(code)

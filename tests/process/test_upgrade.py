@@ -350,6 +350,19 @@ def test_stop_of_the_new_one_while_it_is_under_way(serve: Callable[..., Server],
     server.stop()
 
 
+def test_stop_of_the_new_one_does_not_wait(serve: Callable[..., Server], place: Workplace) -> None:
+    """It is not in charge: nobody has to hear of it, and meanwhile it could become ready, and take over to stop then."""
+    server = serve("--shutdown-delay", "60")
+    place.write("parent", SLOW + PARENT)
+    new = server.begin()
+    server.command.wait_for(f"Started parent process [{new}]")
+    os.kill(new, signal.SIGTERM)
+    server.command.wait_for(f"The upgrade has failed: parent process [{new}]")
+    assert ask(server.command.port) == (server.pid, 1)
+    server.send(signal.SIGINT)
+    server.command.exit()
+
+
 def test_old_one_that_is_killed_while_it_is_under_way(serve: Callable[..., Server], place: Workplace) -> None:
     """The new one is in charge then, as soon as it can be."""
     server = serve("--pid", "server.pid", "--uds", "server.sock")

@@ -10,6 +10,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -481,6 +482,37 @@ sys.exit(os.waitstatus_to_exitcode(status))
     assert not any("All workers stop" in line for line in command.out)
 
 
+def test_worker_that_reads_from_the_terminal(place: Workplace) -> None:
+    """It may not, as somebody in the background, and is told so: it does not try for ever."""
+    place.write("pid", PID.replace("time.sleep(60)", "input()"))
+    source = """
+import os, pty, signal, socket, sys
+
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execl(sys.executable, sys.executable, "-m", "pronghorn", "pid:app", "--workers", "2", "--port", "0", "--no-use-colors")
+said = b""
+while b"running on" not in said:
+    said += os.read(terminal, 1000)
+with socket.create_connection(("127.0.0.1", int(said.partition(b"127.0.0.1:")[2].split()[0]))) as client:
+    client.sendall(b"GET /block HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    client.settimeout(10)
+    try:
+        print(client.recv(100).split()[1].decode())
+    except TimeoutError:
+        os.kill(pid, signal.SIGKILL)
+while b"EOFError" not in said:
+    said += os.read(terminal, 1000)
+os.kill(pid, signal.SIGTERM)
+while b"Stopped parent" not in said:
+    said += os.read(terminal, 1000)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    command = place.script(source)
+    assert command.exit() == 0, command.lines
+    assert command.out == ["500"]
+
+
 SHOWS_SIGNALS = """
 import signal, subprocess, sys
 
@@ -662,3 +694,115 @@ def test_signals_while_a_spawned_worker_starts(place: Workplace) -> None:
     assert not any("did not start" in line for line in command.lines)
     assert command.stop() == 0
     command.clean()
+
+
+def test_workers_that_die_again_and_again(place: Workplace) -> None:
+    """The pauses become longer also when each of them has become ready before."""
+    ready = '        await send({"type": "lifespan.startup.complete"})\n'
+    place.write("pid", PID.replace(ready, ready + "        threading.Timer(0.05, os._exit, [7]).start()\n"))
+    place.write("pid", "import threading\n" + (place.path / "pid.py").read_text())
+    command = place.pronghorn("pid:app", "--workers", "2", "--no-access-log")
+    command.wait_for("died: exit status 7. Another one is started in 2 seconds.")
+    assert command.stop() == 0
+    command.clean()
+
+
+ENDS = '        await send({"type": "lifespan.shutdown.complete"})'
+
+
+@pytest.mark.parametrize(
+    ("limit", "last"),
+    [
+        ("0", "        import asyncio; await asyncio.sleep(6)\n        print('done\\n', end='')\n" + ENDS),
+        ("0.5", ENDS + "\n        import threading; threading.Timer(6, print, ['done\\n'], {'end': ''}).start()"),
+    ],
+    ids=["lifespan", "thread"],
+)
+def test_long_end(place: Workplace, limit: str, last: str) -> None:
+    """A worker has as long for it as it may have in a server alone."""
+    place.write("pid", PID.replace(ENDS, last))
+    command = place.pronghorn(
+        *("pid:app", "--workers", "2", "--no-access-log", "--timeout-graceful-shutdown", "0"),
+        *("--timeout-lifespan-shutdown", limit),
+    )
+    command.wait_for("running on")
+    assert command.stop() == 0
+    assert command.out.count("done") == 2, command.lines
+    command.clean()
+
+
+WAITS = """
+    if scope["path"] == "/wait":
+        print("waits")
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        await asyncio.sleep(1)
+        print("had time")
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_quit(place: Workplace, attempt: int) -> None:
+    """It does not wait for a request, nor for the limits of a graceful stop."""
+    place.write("pid", "import asyncio\n" + PID.replace("    body = ", WAITS + "    body = "))
+    command = place.pronghorn("pid:app", "--workers", "2", "--no-access-log")
+    with Client(command.port) as client:
+        client.request("/wait")
+        command.wait_for("waits")
+        assert command.stop(signal.SIGQUIT) == 0
+    assert "had time" not in command.out
+
+
+def test_application_that_ends_the_process_while_it_is_imported(place: Workplace) -> None:
+    place.write("leaves", "import sys\nsys.exit('no database')\n")
+    command = place.pronghorn("leaves:app", "--workers", "2")
+    assert command.exit() == 3
+    assert any("no database" in line for line in command.err)
+    command.clean()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN])
+def test_signals_while_the_application_is_preloaded(place: Workplace, number: int) -> None:
+    """Nobody is there yet whom they could mean, and nobody must end of them: the pid file is there."""
+    wait = "import time\nfrom pathlib import Path\nprint('imports')\nwhile not Path('go').exists(): time.sleep(0.01)\n"
+    place.write("pid", wait + PID)
+    command = place.pronghorn("pid:app", "--workers", "2", "--no-access-log", "--preload", "--pid", "server.pid")
+    command.wait_for("imports")
+    os.kill(int((place.path / "server.pid").read_text()), number)
+    (place.path / "go").touch()
+    command.wait_for("running on")
+    assert ask(command.port) in children(command)
+    assert command.stop() == 0
+    command.clean()
+
+
+@pytest.mark.parametrize("exits", [False, True])
+def test_preloading_that_ends(place: Workplace, exits: bool) -> None:
+    """By Ctrl-C, or by the application itself: nothing is left behind."""
+    place.write("pid", "import sys, time\nprint('imports')\n" + ("sys.exit(7)\n" if exits else "time.sleep(60)\n"))
+    command = place.pronghorn("pid:app", "--workers", "2", "--preload", "--uds", "server.sock", "--pid", "server.pid")
+    command.wait_for("imports")
+    if not exits:
+        command.send(signal.SIGINT)
+    assert command.exit() == (7 if exits else 130)
+    assert not (place.path / "server.sock").exists() and not (place.path / "server.pid").exists()
+    command.clean()
+
+
+def test_machine_that_was_held(start: Callable[..., Command]) -> None:
+    """All its processes stood still, as of a container that is paused: none of them is to blame."""
+    command = start("--timeout-worker-healthcheck", "3")
+    before = children(command)
+    for pid in (command.process.pid, *before):
+        os.kill(pid, signal.SIGSTOP)
+    held = time.monotonic()
+    until(lambda: time.monotonic() - held > 4, "time passes")
+    os.kill(command.process.pid, signal.SIGCONT)
+    command.send(signal.SIGTTIN)  # when this has been done, it has looked at the others
+    until(lambda: len(children(command)) == 3, "it goes on")
+    for pid in before:
+        os.kill(pid, signal.SIGCONT)
+    assert ask(command.port) in children(command)
+    assert children(command) >= before
+    assert command.stop() == 0
+    assert not any("no sign of life" in line for line in command.lines)
