@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from types import FrameType
 from typing import NoReturn, Protocol
 
 from pronghorn import modules
@@ -132,9 +133,12 @@ class Worker(Server):
     def capture_signals(self) -> Iterator[None]:
         """As of any server, but a Ctrl-C is what the supervisor tells."""
         with super().capture_signals():
-            signal.signal(signal.SIGINT, lambda *_: None)
-            signal.signal(TOLD, lambda _, frame: self._on_signal(signal.SIGINT, frame))
+            signal.signal(TOLD, lambda _, frame: super(Worker, self)._on_signal(signal.SIGINT, frame))
             yield
+
+    def _on_signal(self, sig: int, frame: FrameType | None) -> None:
+        if sig != signal.SIGINT:  # which is the terminal's
+            super()._on_signal(sig, frame)
 
     def _announce(self) -> None:
         """The supervisor does, for all of them."""
