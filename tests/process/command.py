@@ -56,10 +56,13 @@ class Command:
                     self._changed.notify_all()
 
     def wait_for(self, text: str, times: int = 1) -> str:
-        """Wait for a line with a text in it, or for so many of them, and return the last of these."""
+        """Wait for a line with a text in it, or for so many of them, and return the last of these.
+
+        What several processes print may run into one line: print() writes the end of a line by itself.
+        """
         deadline = time.monotonic() + PATIENCE
         with self._changed:
-            while len(found := [line for line in self.lines if text in line]) < times:
+            while len(found := [line for line in self.lines for _ in range(line.count(text))]) < times:
                 left = deadline - time.monotonic()
                 assert left > 0 and self._alive_or_read(), f"no line with {text!r}:\n" + "\n".join(self.lines)
                 self._changed.wait(min(left, 0.1))
