@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-import tempfile
 import time
 
 __all__ = ["MOST", "NOBODY", "SLOTS", "SLOT_SIZE", "Board", "anonymous_file"]
@@ -25,6 +24,8 @@ def anonymous_file(size: int = SLOTS * SLOT_SIZE) -> int:
     if hasattr(os, "memfd_create"):
         file = os.memfd_create("pronghorn", os.MFD_CLOEXEC)
     else:
+        import tempfile  # slow to import, and of use here only
+
         with tempfile.TemporaryFile() as temporary:
             file = os.dup(temporary.fileno())
     os.ftruncate(file, size)

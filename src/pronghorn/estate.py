@@ -12,6 +12,7 @@ from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from pronghorn.errors import ConfigError
+from pronghorn.forking import inherited
 from pronghorn.listeners import Listener, leave
 
 __all__ = ["VARIABLE", "Estate", "described"]
@@ -42,7 +43,7 @@ class Piece:
     """A socket. It, and its path if it has one, belong to the other supervisor until that has given way."""
 
     def __init__(self, said: dict[str, Any]) -> None:
-        self.listener = Listener(opened(said["fd"]), said["name"])
+        self.listener = Listener(inherited(said["fd"]), said["name"])
         self.listener.written, self.listener.asked = said["written"], said["asked"]
         self.path: str | None = said["path"]
         self.inode: int | None = said["inode"]
@@ -74,7 +75,7 @@ class Estate:
             said = json.loads(text)
             if said["pid"] != os.getpid():
                 return None
-            return cls(opened(said["line"]), [Piece(one) for one in said["sockets"]])
+            return cls(inherited(said["line"]), [Piece(one) for one in said["sockets"]])
         except (ValueError, TypeError, LookupError, OSError) as error:
             raise ConfigError(f"{VARIABLE}: what another server has left cannot be taken over: {error!r}") from None
 
@@ -106,9 +107,3 @@ class Estate:
         """The other one has given way: the paths are ours, and what nobody has asked for is closed."""
         for piece in self.pieces:
             piece.settle()
-
-
-def opened(descriptor: int) -> socket.socket:
-    sock = socket.socket(fileno=descriptor)
-    sock.set_inheritable(False)
-    return sock

@@ -7,12 +7,13 @@ import contextlib
 import faulthandler
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn
 
-__all__ = ["ALL", "EXIT_LIMIT", "NOT_OURS", "TOLD", "execute", "finish", "flush", "fork"]
+__all__ = ["ALL", "EXIT_LIMIT", "NOT_OURS", "TOLD", "execute", "finish", "flush", "fork", "inherited"]
 
 OURS = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGCHLD")
 NOT_OURS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR2", "SIGWINCH")  # but the supervisor's
@@ -78,6 +79,13 @@ def keep_only(descriptors: Collection[int]) -> None:
                 os.close(descriptor)
     for descriptor in descriptors:
         os.set_inheritable(descriptor, True)
+
+
+def inherited(descriptor: int) -> socket.socket:
+    """In the program that was started: a socket that it was given, and does not pass on in turn."""
+    sock = socket.socket(fileno=descriptor)
+    sock.set_inheritable(False)
+    return sock
 
 
 def open_descriptors() -> Collection[int]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
+
+from pronghorn.processes import say
 
 __all__ = ["GIVEN_WAY", "READY", "TAKEN", "Predecessor"]
 
@@ -39,8 +40,7 @@ class Predecessor:
 
     def say(self, text: str) -> None:
         if self.line is not None:
-            with contextlib.suppress(OSError):  # it has gone, which is noticed in another place
-                self.line.sendall(text.encode() + b"\n")
+            say(self.line, text)
 
     def close(self) -> None:
         """Let go of it; in a worker, too."""

@@ -10,7 +10,13 @@ import time
 
 from pronghorn.loggers import server_log
 
-__all__ = ["Process"]
+__all__ = ["Process", "say"]
+
+
+def say(line: socket.socket, text: str) -> None:
+    """Tell whoever is at the other end, if anybody is."""
+    with contextlib.suppress(OSError):  # it has gone, which is noticed in another place
+        line.sendall(text.encode() + b"\n")
 
 
 class Process:
@@ -41,8 +47,7 @@ class Process:
         return [line.decode() for line in lines]
 
     def say(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # it has gone, which is noticed in another place
-            self.line.sendall(text.encode() + b"\n")
+        say(self.line, text)
 
     def has_ended(self) -> bool:
         """Whether the process is over; then ``code`` is its exit status, or minus the signal that ended it."""

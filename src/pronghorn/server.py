@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import contextvars
 import os
-import random
 import signal
 import socket
 import time
@@ -53,6 +52,8 @@ class Server(Exits):
         self.server_state = ServerState(self)
         self.limit_max_requests: int | None = None
         if config.limit_max_requests:
+            import random  # slow to import, and of use here only
+
             self.limit_max_requests = config.limit_max_requests + random.randint(
                 0, config.limit_max_requests_jitter or 0
             )

@@ -16,7 +16,7 @@ from pronghorn import loggers, logs
 from pronghorn.board import Board, anonymous_file
 from pronghorn.config import Config
 from pronghorn.errors import STARTUP_FAILURE, StartupError
-from pronghorn.forking import execute
+from pronghorn.forking import execute, inherited
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 from pronghorn.worker import Child, Closable, Worker, be_a_worker, take_signals
@@ -90,7 +90,7 @@ def main(file: IO[bytes]) -> NoReturn:
             told = understood(file)
         take_signals()
         signal.pthread_sigmask(signal.SIG_SETMASK, told["blocked"])
-        line, *sockets = [opened(descriptor) for descriptor in (told["line"], *told["sockets"])]
+        line, *sockets = [inherited(descriptor) for descriptor in (told["line"], *told["sockets"])]
         board = Board(told["board"], fresh=False)
         os.close(told["board"])
         be_a_worker(Worker(told["config"], line, board, told["slot"]), sockets)
@@ -114,9 +114,3 @@ def understood(file: IO[bytes]) -> dict[str, Any]:
         logs.rename(told["root"])
     told["config"].configure_logging()
     return told
-
-
-def opened(descriptor: int) -> socket.socket:
-    sock = socket.socket(fileno=descriptor)
-    sock.set_inheritable(False)
-    return sock

@@ -23,7 +23,7 @@ from pronghorn.forking import EXIT_LIMIT, NOT_OURS, TOLD, finish, flush, fork
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 from pronghorn.privileges import Identity
-from pronghorn.processes import Process
+from pronghorn.processes import Process, say
 from pronghorn.recycling import jitter
 from pronghorn.server import Server
 
@@ -147,8 +147,7 @@ class Worker(Server):
         """The supervisor has, before it told us."""
 
     def say(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # it has gone, which is noticed in another place
-            self.line.sendall(text.encode() + b"\n")
+        say(self.line, text)
 
     def _show_life(self) -> None:
         self.board.show_life(self.slot)

@@ -42,12 +42,15 @@ def test_idle(stopping: Callable[[Any], Server], prompt: bool) -> None:
         assert peer.ended(3.0) == "fin"
 
 
-def test_next_request_is_on_its_way(stopping: Callable[[Any], Server]) -> None:
-    """A close that crosses it would be a request without an answer."""
+@pytest.mark.parametrize("before", [0, 1], ids=["first", "next"])
+def test_request_is_on_its_way(stopping: Callable[[Any], Server], before: int) -> None:
+    """The first or the next of a connection: answered, with connection: close. A close that crosses it would lose it."""
     server = stopping(Recorder())
     with server.raw() as peer:
-        peer.send(FIRST)
-        assert not peer.response().closes
+        server.until(lambda: server.open == 1, "the connection is accepted")
+        for _ in range(before):
+            peer.send(FIRST)
+            assert not peer.response().closes
         drain(server)
         peer.send(FIRST)
         response = peer.response()
@@ -150,18 +153,6 @@ def test_half_a_head(stopping: Callable[[Any], Server]) -> None:
         server.settle()
         drain(server)
         peer.send(FIRST[10:])
-        response = peer.response()
-        assert response.status == 200 and response.closes
-        assert peer.ended(1.5) == "fin"
-
-
-def test_nothing_sent_yet(stopping: Callable[[Any], Server]) -> None:
-    """The connection was accepted, its request is on its way: answered, with connection: close."""
-    server = stopping(Recorder())
-    with server.raw() as peer:
-        server.until(lambda: server.open == 1, "the connection is accepted")
-        drain(server)
-        peer.send(FIRST)
         response = peer.response()
         assert response.status == 200 and response.closes
         assert peer.ended(1.5) == "fin"
