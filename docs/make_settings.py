@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import Field
 from pathlib import Path
-from typing import Any
 
 from pronghorn.cli import option
 from pronghorn.settings import SUBJECTS, default_text, table
+from pronghorn.subjects import Setting
 
 INTRODUCTION = """\
 # Settings
@@ -38,8 +37,8 @@ DIFFERENT = {
 }
 
 
-def row(setting: Field[Any]) -> str:
-    form, meaning = setting.metadata["form"], setting.metadata["meaning"]
+def row(setting: Setting) -> str:
+    form, meaning = setting.form, setting.meaning
     names = "in Python only"
     if form.option != "-":
         names = ", ".join(f"`{name}`" for name in [*option(setting).opts, *option(setting).secondary_opts])
@@ -50,7 +49,7 @@ def row(setting: Field[Any]) -> str:
 def page() -> str:
     subjects: dict[str, list[str]] = {subject: [] for subject in SUBJECTS}
     for setting in table():
-        subjects[setting.metadata["subject"]].append(row(setting))
+        subjects[setting.subject].append(row(setting))
     text = INTRODUCTION
     for subject, rows in subjects.items():
         text += f"\n## {subject}\n\n| option | name | default | accepts | meaning |\n|---|---|---|---|---|\n"

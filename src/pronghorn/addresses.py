@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from pronghorn.forms import Form, Number, Text, shown
@@ -70,12 +69,11 @@ def written(place: Tcp | Unix | Descriptor) -> str:
         case Tcp(host, port):
             return f"[{host}]:{port}" if host and ":" in host else f"{host or ''}:{port}"
         case Unix(path):
-            return f"unix:{path if path.startswith('@') else Path(path).absolute()}"
+            return f"unix:{path if path.startswith('@') else os.path.abspath(path)}"
         case Descriptor(fd):
             return f"fd://{fd}"
 
 
-@dataclass(eq=False, repr=False)
 class Bind(Form):
     """What ``parse()`` understands."""
 
@@ -95,7 +93,6 @@ class Bind(Form):
         return value
 
 
-@dataclass(eq=False, repr=False)
 class Mode(Form):
     """Permissions of a file: octal digits as text, a plain number in Python."""
 
@@ -119,7 +116,6 @@ class Mode(Form):
         return value if value is None else f"{value:03o}"
 
 
-@dataclass(eq=False, repr=False)
 class Owner(Text):
     """A user, a group, or both, each by name or number."""
 

@@ -30,7 +30,7 @@ COMPILED = frozenset(
 )
 OPTIONAL = frozenset({"client_addr", "h", "u", "i", "o"})  # may not be there
 HEADERS = {"f": b"referer", "a": b"user-agent"}
-ATOM = re.compile(r"%(?:(%)|\((?:\{([^{}]+)\}([ioe])|(\w+))\)s)?")
+ATOM = r"%(?:(%)|\((?:\{([^{}]+)\}([ioe])|(\w+))\)s)?"
 
 Segment = tuple[str, bytes, bool]  # name of the atom, its text or its header, whether it brings quotation marks
 
@@ -47,7 +47,7 @@ def compile_format(text: str) -> list[Segment]:
         raise ValueError(f"expected a line of printable text, got {text!r}")
     segments: list[Segment] = []
     at = 0
-    for found in ATOM.finditer(text):
+    for found in re.finditer(ATOM, text):
         add_literal(segments, text[at : found.start()])
         at = found.end()
         percent, header, kind, name = found.groups()

@@ -6,9 +6,7 @@ import contextlib
 import faulthandler
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, Field
-from pathlib import Path
+from collections.abc import Container, Iterator, Sequence
 from typing import Any, NoReturn
 
 import click
@@ -21,7 +19,7 @@ from pronghorn.forms import Flag, Folder, Form
 from pronghorn.running import run_until_stopped
 from pronghorn.server import Server
 from pronghorn.settings import PLACE, SUBJECTS, default_text, table
-from pronghorn.subjects import AUTO
+from pronghorn.subjects import AUTO, Setting
 
 __all__ = ["main"]
 
@@ -58,6 +56,11 @@ class SubjectOption(click.Option):
 class Command(click.Command):
     """A command whose help is grouped by subject, and whose errors are one line."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Make the options, and parse with them what is left of the command line."""
+        self.params = parameters(None if ctx.resilient_parsing else named(args))
+        return super().parse_args(ctx, args)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one section for each subject."""
         sections: dict[str, list[tuple[str, str]]] = {}
@@ -78,7 +81,7 @@ class Command(click.Command):
         **extra: Any,
     ) -> Any:
         """Run the command and exit, or, without ``standalone_mode``, return and raise as click does."""
-        program = prog_name or Path(sys.argv[0]).name
+        program = prog_name or os.path.basename(sys.argv[0])
         try:
             code = super().main(args, program, complete_var, False, **extra)
         except click.Abort:
@@ -103,22 +106,26 @@ def fail(program: str, text: str) -> NoReturn:
     sys.exit(USAGE_ERROR)
 
 
-def option(setting: Field[Any]) -> click.Option:
-    """The option of one setting: ``timeout_keep_alive`` is ``--timeout-keep-alive``."""
-    form: Form = setting.metadata["form"]
+def flag_of(setting: Setting) -> str:
+    """The option of a setting: ``timeout_keep_alive`` is ``--timeout-keep-alive``."""
+    form = setting.form
     flag = form.option or "--" + setting.name.replace("_", "-")
-    if form.repeated:
-        flag = flag.removesuffix("s")
+    return flag.removesuffix("s") if form.repeated else flag
+
+
+def option(setting: Setting) -> click.Option:
+    form = setting.form
+    flag = flag_of(setting)
     more: dict[str, Any] = {"type": Value(form), "metavar": form.metavar}
-    text = f"{setting.metadata['meaning']}  [{default_text(setting)}]"
+    text = f"{setting.meaning}  [{default_text(setting)}]"
     if form.repeated:
         more["multiple"] = True
     elif type(form) is Flag and setting.default is False:
-        more, text = {"is_flag": True}, setting.metadata["meaning"]
+        more, text = {"is_flag": True}, setting.meaning
     elif type(form) is Flag:
         flag, more = f"{flag}/--no-{flag[2:]}", {"is_flag": True}
     return SubjectOption(
-        [flag, setting.name], subject=setting.metadata["subject"], default=None, show_default=False, help=text, **more
+        [flag, setting.name], subject=setting.subject, default=None, show_default=False, help=text, **more
     )
 
 
@@ -131,7 +138,18 @@ def print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> N
         ctx.exit()
 
 
-def parameters() -> list[click.Parameter]:
+OWN = ("--app-dir", "--config", "--print-config", "--check", "--version")  # those that are no settings
+
+
+def named(args: Sequence[str]) -> frozenset[str] | None:
+    """The options that a command line names; None when one may be in it that does not exist, or that asks for help."""
+    found = {arg.partition("=")[0].replace("--no-", "--") for arg in args if arg.startswith("-")}
+    return frozenset(found) if found.issubset([*map(flag_of, table()), *OWN]) else None
+
+
+def parameters(wanted: Container[str] | None = None) -> list[click.Parameter]:
+    """The argument and the options; with ``wanted`` of the settings those only: most starts need one or two of 130."""
+
     def more(flag: str, subject: str, text: str, **how: Any) -> click.Option:
         return SubjectOption([flag], subject=subject, default=None, show_default=False, help=text, **how)
 
@@ -145,7 +163,11 @@ def parameters() -> list[click.Parameter]:
              metavar="FILE"),
         more("--print-config", "Configuration", "Write the settings and where they come from, and exit.", is_flag=True),
         more("--check", "Configuration", "Load the application, without serving it, and exit.", is_flag=True),
-        *(option(setting) for setting in table() if setting.metadata["form"].option != "-"),
+        *(
+            option(setting)
+            for setting in table()
+            if setting.form.option != "-" and (wanted is None or flag_of(setting) in wanted)
+        ),
     ]  # fmt: skip
     options.sort(key=lambda entry: SUBJECTS.index(getattr(entry, "subject", "")))
     version = click.Option(
@@ -167,7 +189,7 @@ def serve(config: str | None, print_config: bool | None, check: bool | None, **v
     app, app_dir = named.pop("app", None), named.pop("app_dir", ".")
     if app is None and not print_config:
         raise click.UsageError("Missing argument 'APP', which is MODULE:ATTRIBUTE, as in main:app.")
-    sys.path.insert(0, str(Path(app_dir).absolute()))
+    sys.path.insert(0, os.path.abspath(app_dir))
     server = Server(Config(app, **named))
     if print_config:
         for line in describe(server.config, app_dir, given):
@@ -205,15 +227,14 @@ def describe(config: Config, app_dir: str, given: dict[str, sources.Given]) -> I
             yield toml.line(name, forms[name].plain(value), whence + here)
 
 
-def origin(name: str, given: dict[str, sources.Given], setting: Field[Any] | None = None, value: object = None) -> str:
+def origin(name: str, given: dict[str, sources.Given], setting: Setting | None = None, value: object = None) -> str:
     """Where a value comes from."""
     if name in given:
         return given[name].origin
-    if setting is None or setting.default in (value, MISSING):
+    if setting is None or callable(setting.default) or setting.default == value:
         return "default"
-    variable = setting.metadata["variable"]
-    if variable:
-        return variable if os.environ.get(variable) or value != setting.metadata["otherwise"] else "default"
+    if setting.variable:
+        return setting.variable if os.environ.get(setting.variable) or value != setting.otherwise else "default"
     return "follows from others"
 
 
@@ -235,7 +256,6 @@ def exit_soon() -> None:
 main = Command(
     "pronghorn",
     callback=serve,
-    params=parameters(),
     help=serve.__doc__,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
 )

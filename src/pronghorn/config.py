@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from pronghorn import cpus, engines, envfile, interfaces, listeners, loading, logs, tls
+from pronghorn import engines, envfile, interfaces, listeners, loading, logs, tls
 from pronghorn._core.edge import Connection
 from pronghorn._core.websocket import WebSocket
 from pronghorn.board import MOST
@@ -66,7 +66,11 @@ class Config(Settings):
     @property
     def processes(self) -> int:
         """How many processes are to serve."""
-        return min(cpus.usable(), MOST) if self.workers == AUTO else max(int(self.workers or 1), 1)
+        if self.workers != AUTO:
+            return max(int(self.workers or 1), 1)
+        from pronghorn import cpus  # slow to import, and of use here only
+
+        return min(cpus.usable(), MOST)
 
     @property
     def supervised(self) -> bool:

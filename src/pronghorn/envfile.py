@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pronghorn.errors import ConfigError
 
 __all__ = ["load"]
@@ -16,7 +14,7 @@ def load(path: str) -> None:
     except ImportError:
         raise ConfigError("env_file: python-dotenv is not installed; pip install 'pronghorn[standard]'") from None
     try:
-        with Path(path).open(encoding="utf-8") as stream:
+        with open(path, encoding="utf-8") as stream:
             dotenv.load_dotenv(stream=stream)
     except OSError as error:
         raise ConfigError(f"env_file: cannot read {path!r}: {(error.strerror or str(error)).lower()}") from None

@@ -31,7 +31,7 @@ def described(bound: Iterable[Listener], line: socket.socket, pid: int) -> str:
             {
                 "fd": listener.socket.fileno(), "name": listener.name,
                 "written": listener.written, "asked": listener.asked,
-                "path": listener.path and os.path.abspath(listener.path), "inode": listener.inode,  # noqa: PTH100
+                "path": listener.path and os.path.abspath(listener.path), "inode": listener.inode,
                 "own": listener.own,
             }
             for listener in bound

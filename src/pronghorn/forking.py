@@ -91,7 +91,7 @@ def inherited(descriptor: int) -> socket.socket:
 def open_descriptors() -> Collection[int]:
     for folder in ("/proc/self/fd", "/dev/fd"):
         with contextlib.suppress(OSError):
-            return [int(name) for name in os.listdir(folder)]  # noqa: PTH208
+            return [int(name) for name in os.listdir(folder)]
     return range(min(os.sysconf("SC_OPEN_MAX"), 65_536))
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from pronghorn.record import Record
 
 __all__ = [
     "Choice",
@@ -29,13 +29,12 @@ __all__ = [
 TRUE, FALSE = {"true", "1", "yes", "on", "t", "y"}, {"false", "0", "no", "off", "f", "n"}
 
 
-class Form:
+class Form(Record):
     """One accepted form: ``words`` says it in a message and in the documentation, ``metavar`` in ``--help``."""
 
     metavar = "TEXT"
     repeated = False  # the option may be given several times, each time with one of the values
     option = ""  # the option's name where it is not the setting's; "-": there is none
-    separator: str | None = None  # between the values in an environment variable; None: blanks
 
     @property
     def words(self) -> str:
@@ -51,7 +50,11 @@ class Form:
         """The value of an environment variable, which has all elements of a list."""
         if not self.repeated:
             return self.parse(text)
-        return self.check([self.parse(part) for part in text.split(self.separator) if part])
+        return self.check([self.parse(part) for part in self.split(text) if part])
+
+    def split(self, text: str) -> list[str]:
+        """The elements of a list as an environment variable has them."""
+        return text.split()
 
     def read(self, value: Any) -> Any:
         return self.check(value)
@@ -78,8 +81,6 @@ def shown(value: Any) -> str:
     return text if len(text) <= 100 else f"{text[:80]}... ({len(text)} characters)"
 
 
-# They are not frozen, nor do they compare: what dataclass() makes of that was a third of the instructions of the start.
-@dataclass(eq=False, repr=False)
 class Text(Form):
     """Text without NUL, or None where ``optional``; a path is text as well."""
 
@@ -100,7 +101,6 @@ class Text(Form):
         return value
 
 
-@dataclass(eq=False, repr=False)
 class Folder(Form):
     """The path of a directory that exists."""
 
@@ -108,17 +108,16 @@ class Folder(Form):
     words = "a directory that exists"
 
     def check(self, value: Any) -> Any:
-        if isinstance(value, str | os.PathLike) and "\0" not in os.fspath(value) and Path(value).is_dir():
+        if isinstance(value, str | os.PathLike) and "\0" not in os.fspath(value) and os.path.isdir(value):
             return os.fspath(value)
         raise self.refuse(value)
 
 
-@dataclass(eq=False, repr=False)
 class Texts(Form):
     """A list of texts, each of the form ``of``."""
 
     of: Form
-    separator: str | None = None
+    separator: str | None = None  # between the values in an environment variable; None: blanks
     repeated = True
 
     @property
@@ -141,8 +140,10 @@ class Texts(Form):
     def parse(self, text: str) -> Any:
         return self.of.parse(text)
 
+    def split(self, text: str) -> list[str]:
+        return text.split(self.separator)
 
-@dataclass(eq=False, repr=False)
+
 class Flag(Form):
     """True or False, or None where ``optional``; as text, one of the usual words."""
 
@@ -165,7 +166,6 @@ class Flag(Form):
         raise ValueError(f"expected true or false, got {shown(text)}")
 
 
-@dataclass(eq=False, repr=False)
 class Truth(Flag):
     """True or False, as a word on the command line rather than as two options."""
 
@@ -176,7 +176,6 @@ class Truth(Flag):
         return self.parse(value) if isinstance(value, str) else super().check(value)
 
 
-@dataclass(eq=False, repr=False)
 class Number(Form):
     """A number from ``minimum`` to ``maximum``; where ``off`` says what None means, None is accepted.
 
@@ -223,7 +222,6 @@ class Number(Form):
         return self.check(value)
 
 
-@dataclass(eq=False, repr=False)
 class Choice(Form):
     """One of a few words; where ``importable``, also ``module:attribute``, and in Python what that would lead to."""
 
@@ -247,7 +245,6 @@ class Choice(Form):
         raise self.refuse(value)
 
 
-@dataclass(eq=False, repr=False)
 class Words(Form):
     """Some of a few words, as a list or as text with commas between them."""
 
@@ -272,7 +269,6 @@ class Words(Form):
         return found
 
 
-@dataclass(eq=False, repr=False)
 class Function(Form):
     """Something to call, or None. There is no option for it."""
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from pronghorn.forms import Form
 
 __all__ = ["Headers", "encode"]
 
-TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110, 5.6.2
-FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, 5.5: no CR, LF, NUL or other control
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # RFC 9110, 5.6.2
+FIELD_VALUE = rb"[\t\x20-\x7e\x80-\xff]*"  # RFC 9110, 5.5: no CR, LF, NUL or other control
 MADE_BY_SERVER = frozenset({b"connection", b"content-length", b"transfer-encoding"})
 
 
-@dataclass(eq=False, repr=False)
 class Headers(Form):
     """Response headers: (name, value) pairs of text or bytes; on the command line ``Name:Value``."""
 
@@ -64,9 +62,9 @@ def encode(pairs: list[tuple[str | bytes, str | bytes]]) -> list[tuple[bytes, by
         except UnicodeEncodeError:
             raise ValueError(f"header {name!r}: {value!r} has characters that no header can carry") from None
         raw_name, raw_value = raw_name.lower(), raw_value.strip(b" \t")
-        if TOKEN.fullmatch(raw_name) is None:
+        if re.fullmatch(TOKEN, raw_name) is None:
             raise ValueError(f"header name {name!r} is not a token of RFC 9110")
-        if FIELD_VALUE.fullmatch(raw_value) is None:
+        if re.fullmatch(FIELD_VALUE, raw_value) is None:
             raise ValueError(f"header value {value!r} has control characters")
         if raw_name in MADE_BY_SERVER:
             raise ValueError(f"header {name!r} is made by the server itself for each response")

@@ -59,7 +59,7 @@ class Listener:
         self.name = name
         self.path = path
         self.own = own
-        self.inode = os.stat(path).st_ino if path else None  # noqa: PTH116
+        self.inode = os.stat(path).st_ino if path else None
         self.written = ""  # where it was asked for, as --bind has it
         self.asked = 0  # a number for those that were bound because of the same place
 
@@ -129,8 +129,8 @@ class Listener:
         """Unless another server has put its own socket there meanwhile."""
         if self.path:
             with contextlib.suppress(OSError):
-                if os.stat(self.path).st_ino == self.inode:  # noqa: PTH116
-                    os.unlink(self.path)  # noqa: PTH108
+                if os.stat(self.path).st_ino == self.inode:
+                    os.unlink(self.path)
 
 
 def bind(address: Address, estate: Estate | None = None) -> list[Listener]:
@@ -238,8 +238,9 @@ def bind_fd(fd: int) -> Listener:
 def bind_tcp(host: str | None, port: int, estate: Estate | None = None) -> list[Listener]:
     """One socket for each address that ``host`` stands for, all on the same port."""
     name = host or "0.0.0.0"
+    asked = host.encode("ascii") if host and host.isascii() else host or None  # text would load the tables of IDNA
     try:
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(asked, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
         raise cannot_listen(name, port, reason(error)) from None
     except UnicodeError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
+import os
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from pronghorn.loggers import server_log
 
 __all__ = ["foreign_traceback", "import_attribute", "load", "load_once"]
 
-HERE = str(Path(__file__).parent)
+HERE = os.path.dirname(__file__)
 
 
 class Loadable(Protocol):

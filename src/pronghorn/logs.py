@@ -13,7 +13,6 @@ import logging.config
 import sys
 from collections.abc import Callable
 from copy import deepcopy
-from pathlib import Path
 from typing import Any, Literal
 
 from pronghorn import loggers
@@ -193,9 +192,11 @@ def configure(
 
 def apply(log_config: dict[str, Any] | str, use_colors: bool | None) -> None:
     if isinstance(log_config, str):
+        from pathlib import Path  # slow to import, as are those below, and of use here only
+
         path = Path(log_config)
         if path.suffix == ".json":
-            import json  # these are slow to import, and of use here only
+            import json
 
             log_config = json.loads(path.read_text(encoding="utf-8"))
         elif path.suffix == ".toml":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
 from typing import Any
 
 from pronghorn.atoms import compile_format
@@ -14,7 +13,6 @@ from pronghorn.logs import LOG_LEVELS
 __all__ = ["Level", "LineFormat", "LogConfig"]
 
 
-@dataclass(eq=False, repr=False)
 class Level(Form):
     """A log level by name, or, in Python, by number."""
 
@@ -34,7 +32,6 @@ class Level(Form):
         raise self.refuse(value)
 
 
-@dataclass(eq=False, repr=False)
 class LogConfig(Form):
     """A dictionary for ``logging.config``, or the path of a file with one."""
 
@@ -52,7 +49,6 @@ class LogConfig(Form):
         raise self.refuse(value)
 
 
-@dataclass(eq=False, repr=False)
 class LineFormat(Form):
     """The format of an access line, by name or in atoms."""
 

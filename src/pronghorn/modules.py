@@ -32,7 +32,7 @@ def forget(folders: Iterable[str]) -> None:
     A process that is forked has the modules of the one before it, as they were then. Packages with compiled modules
     stay: those cannot be imported twice.
     """
-    below = tuple(os.path.join(os.path.realpath(folder), "") for folder in folders)  # noqa: PTH118
+    below = tuple(os.path.join(os.path.realpath(folder), "") for folder in folders)
     theirs: set[str] = set()
     kept = set(KEPT)
     for name, file in located():
@@ -52,4 +52,4 @@ def is_installed(file: str) -> bool:
 
 def program_folder() -> str:
     """The directory of the script that runs, where imports look first; the current one when there is no script."""
-    return os.path.dirname(getattr(sys.modules.get("__main__"), "__file__", None) or "") or "."  # noqa: PTH120
+    return os.path.dirname(getattr(sys.modules.get("__main__"), "__file__", None) or "") or "."

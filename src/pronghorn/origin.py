@@ -23,8 +23,8 @@ class Origin:
 
 def folder() -> str:
     """The current directory, by the name it was entered by: a symbolic link may lead to a new version by now."""
-    here, named = os.getcwd(), os.environ.get("PWD", "")  # noqa: PTH109
+    here, named = os.getcwd(), os.environ.get("PWD", "")
     try:
-        return named if os.path.isabs(named) and os.path.samefile(here, named) else here  # noqa: PTH117, PTH121
+        return named if os.path.isabs(named) and os.path.samefile(here, named) else here
     except OSError:
         return here

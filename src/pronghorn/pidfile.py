@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from pathlib import Path
 
 from pronghorn.errors import StartupError
 
@@ -16,7 +15,7 @@ class PidFile:
     """Written once the addresses are bound, removed at the end; without a path nothing is done."""
 
     def __init__(self, path: str | None) -> None:
-        self.path = Path(path).absolute() if path else None
+        self.path = os.path.join(os.getcwd(), path) if path else None
         self.owner = 0  # the process that has written it
 
     def write(self, take: bool = False) -> None:
@@ -25,21 +24,22 @@ class PidFile:
         if self.path is None or self.owner:
             return
         pid = os.getpid()
-        whole = self.path.with_name(f"{self.path.name}.{pid}")  # so that nobody reads half of it
+        whole = f"{self.path}.{pid}"  # so that nobody reads half of it
         try:
-            whole.write_text(f"{pid}\n")
+            with open(whole, "w") as file:
+                file.write(f"{pid}\n")
             try:
                 os.link(whole, self.path)
             except FileExistsError:
                 if not take:
                     self._refuse_living()
-                whole.replace(self.path)
+                os.replace(whole, self.path)
             self.owner = pid
         except OSError as error:
             raise StartupError(f"cannot write the pid file {self.path}: {error.strerror or error}") from None
         finally:
             with contextlib.suppress(OSError):
-                whole.unlink()
+                os.unlink(whole)
 
     def remove(self) -> None:
         """Remove it, if it is still ours."""
@@ -48,7 +48,7 @@ class PidFile:
         self.owner = 0
         with contextlib.suppress(OSError):
             if read(self.path) == os.getpid():
-                self.path.unlink()
+                os.unlink(self.path)
 
     def _refuse_living(self) -> None:
         assert self.path is not None
@@ -64,7 +64,8 @@ class PidFile:
         raise StartupError(f"cannot write the pid file {self.path}: process {other}, which it names, is running")
 
 
-def read(path: Path) -> int:
+def read(path: str) -> int:
     """The process id in a file, 0 when there is none."""
-    text = path.read_bytes()[:32].strip()
+    with open(path, "rb") as file:
+        text = file.read(32).strip()
     return int(text) if text.isdigit() and len(text) < 10 else 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from typing import Protocol
 
 from pronghorn.errors import ConfigError, StartupError
+from pronghorn.record import Record
 
 if sys.platform != "win32":
     import grp
@@ -23,8 +23,7 @@ class Named(Protocol):
     group: str | None
 
 
-@dataclass(eq=False, repr=False)
-class Identity:
+class Identity(Record):
     """Whom a process becomes: None leaves what it is. With a user come its groups."""
 
     uid: int | None

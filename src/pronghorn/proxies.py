@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
+import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pronghorn.errors import ConfigError
 from pronghorn.forms import Form
+
+if TYPE_CHECKING:
+    import ipaddress
 
 __all__ = ["Hosts", "TrustedHosts"]
 
 EVERYBODY = "*"
 
 
-@dataclass(eq=False, repr=False)
 class Hosts(Form):
     """Hosts to trust, as a list or as text with commas between them."""
 
@@ -55,6 +56,8 @@ class TrustedHosts:
             if host == EVERYBODY:
                 self.everybody = True
             elif "/" in host and not host.startswith("/"):
+                import ipaddress  # slow to import, and of use for networks only
+
                 try:
                     self.networks.append(ipaddress.ip_network(host))
                 except ValueError as error:
@@ -69,6 +72,10 @@ class TrustedHosts:
             return False
         if self.everybody or canonical(host) in self.names:
             return True
+        if not self.networks and ":" not in host:
+            return False
+        import ipaddress
+
         try:
             address = ipaddress.ip_address(host)
         except ValueError:
@@ -81,8 +88,10 @@ class TrustedHosts:
 
 
 def canonical(host: str) -> str:
-    """An address in the one way that Python writes it; anything else as it is."""
-    try:
-        return str(ipaddress.ip_address(host))
-    except ValueError:
-        return host
+    """An address in the one way that the system writes it; anything else as it is."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            return socket.inet_ntop(family, socket.inet_pton(family, host))
+        except (OSError, ValueError):  # ValueError: NUL, or what has no octets
+            pass
+    return host

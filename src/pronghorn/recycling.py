@@ -51,7 +51,7 @@ def reason_to_replace(limits: Limits, worker: Aged, now: float) -> str | None:
 def resident(pid: int) -> int:
     """Bytes of memory that a process has for itself or shares with others; 0 where nobody tells."""
     try:
-        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123
+        with open(f"/proc/{pid}/statm", "rb") as file:
             return int(file.read().split()[1]) * PAGE
     except (OSError, ValueError, IndexError):
         return 0

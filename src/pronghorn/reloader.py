@@ -159,7 +159,7 @@ class Reloader(Supervisor):
         super().__init__(config, estate=estate)
         self.wanted = 1
         self.watch = Watch(
-            config.reload_dirs or [os.getcwd()],  # noqa: PTH109
+            config.reload_dirs or [os.getcwd()],
             config.reload_includes,
             config.reload_excludes,
             config.reload_delay,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any
 
 from pronghorn.forms import Form
@@ -11,7 +10,6 @@ from pronghorn.forms import Form
 __all__ = ["Names"]
 
 
-@dataclass(eq=False, repr=False)
 class Names(Form):
     """Certificates by server name: (name, certificate, key or None); on the command line ``NAME=CERTIFICATE[,KEY]``."""
 

@@ -6,9 +6,8 @@ is the order of ``Config``'s positional arguments: uvicorn's, then ours.
 
 from __future__ import annotations
 
+import functools
 import os
-from dataclasses import Field, dataclass, fields
-from typing import Any
 
 from pronghorn.addresses import Bind, Mode, Owner
 from pronghorn.errors import ConfigError
@@ -20,6 +19,7 @@ from pronghorn.shared import Shared
 from pronghorn.subjects import (
     HUGE,
     SUBJECTS,
+    Setting,
     address,
     application,
     buffers,
@@ -41,11 +41,10 @@ __all__ = ["PLACE", "SUBJECTS", "Settings", "table"]
 PLACE = ("host", "port", "uds", "fd")  # what says where to listen, unless bind does
 
 
-@dataclass(eq=False, repr=False)
 class Settings(Shared):
     """The values of every setting; a value of a wrong form raises ConfigError, in one line that names the setting."""
 
-    bind: list[str] = address(  # noqa: RUF009
+    bind: list[str] = address(
         list, Texts(Bind()), "Where to listen, instead of the above: HOST:PORT, unix:PATH, fd://N; may be repeated.",
         "none",
     )  # fmt: skip
@@ -127,14 +126,14 @@ class Settings(Shared):
         5.0, seconds(), "Seconds of a blocked event loop after which a warning says where."
     )
     ssl_minimum_version: str = encryption("1.2", Choice(("1.2", "1.3")), "Oldest version of TLS that is spoken.")
-    ssl_sni: list[tuple[str, str, str | None]] = encryption(  # noqa: RUF009
+    ssl_sni: list[tuple[str, str, str | None]] = encryption(
         list, Names(), "Certificate for a server name, or for *.domain; may be repeated.", "none"
     )
     ssl_handshake_timeout: float | None = encryption(10.0, seconds(), "Seconds for a handshake: close it.")
     ssl_reload_interval: float | None = encryption(
         10.0, seconds(), "Seconds between two looks whether the files have changed."
     )
-    forwarded_headers: list[str] = proxy(  # noqa: RUF009
+    forwarded_headers: list[str] = proxy(
         lambda: ["for", "proto"], Words(("for", "proto", "host", "port", "prefix", "forwarded")),
         "X-Forwarded- fields to believe, and forwarded for RFC 7239's.",
         "for,proto",
@@ -142,7 +141,7 @@ class Settings(Shared):
     proxy_protocol: str = proxy(
         "off", Choice(("off", "on", "v1", "v2")), "Every connection begins with a header of the PROXY protocol."
     )
-    proxy_protocol_allow_ips: list[str] | str = proxy(  # noqa: RUF009
+    proxy_protocol_allow_ips: list[str] | str = proxy(
         "127.0.0.1,::1", Hosts(optional=False), "Proxies that may connect then; others are closed."
     )
     access_log_format: str | None = logs(
@@ -159,13 +158,12 @@ class Settings(Shared):
     def __post_init__(self) -> None:
         for setting in table():
             value, source = getattr(self, setting.name), setting.name
-            variable, form = setting.metadata["variable"], setting.metadata["form"]
-            if variable and value is None:
-                source, value = variable, os.environ.get(variable, setting.metadata["otherwise"])
-                if value == "" and isinstance(form, Number):  # no number; of hosts, it is none of them
-                    value = setting.metadata["otherwise"]
+            if setting.variable and value is None:
+                source, value = setting.variable, os.environ.get(setting.variable, setting.otherwise)
+                if value == "" and isinstance(setting.form, Number):  # no number; of hosts, it is none of them
+                    value = setting.otherwise
             try:
-                setattr(self, setting.name, form.check(value))
+                setattr(self, setting.name, setting.form.check(value))
             except ValueError as error:
                 raise ConfigError(f"{source}: {error}") from None
         if self.preload and self.workers_start == "spawn":
@@ -176,20 +174,21 @@ class Settings(Shared):
                     raise ConfigError(f"bind: cannot be combined with {setting.name}")
 
 
-def table() -> list[Field[Any]]:
-    """The settings in order, each a dataclass field whose metadata holds form, meaning, subject and shown."""
-    return [entry for entry in fields(Settings) if entry.metadata]
+@functools.cache
+def table() -> list[Setting]:
+    """The settings in order."""
+    return [getattr(Settings, name) for name in Settings.names if name != "app"]
 
 
-def default_text(setting: Field[Any]) -> str:
+def default_text(setting: Setting) -> str:
     """A setting's default as help and documentation show it."""
-    if setting.metadata["shown"]:
-        return str(setting.metadata["shown"])
+    if setting.shown:
+        return setting.shown
     value = setting.default
     if isinstance(value, bool):
         return "on" if value else "off"
     if value is None:
-        return getattr(setting.metadata["form"], "off", "") or "none"
+        return getattr(setting.form, "off", "") or "none"
     if isinstance(value, float):
         return f"{value:g}"
     return str(value) or "empty"

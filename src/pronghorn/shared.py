@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from pronghorn.addresses import DEFAULT_PORT
@@ -15,6 +14,7 @@ from pronghorn.headers import Headers
 from pronghorn.logs import LOGGING_CONFIG
 from pronghorn.logsettings import Level, LogConfig
 from pronghorn.proxies import Hosts
+from pronghorn.record import Record
 from pronghorn.subjects import (
     HUGE,
     Processes,
@@ -38,8 +38,7 @@ from pronghorn.subjects import (
 __all__ = ["Shared"]
 
 
-@dataclass(eq=False, repr=False)
-class Shared:
+class Shared(Record):
     """Those that programs pass to either server, by name or in this order."""
 
     app: Any
@@ -49,16 +48,16 @@ class Shared:
     fd: int | None = address(
         None, Number("FD", "a file descriptor", 0, None, "none"), "Open socket to listen on, of any family."
     )
-    loop: Any = process(  # noqa: RUF009
+    loop: Any = process(
         "auto", Choice(("auto", "asyncio", "uvloop", "none", "zuvloop"), importable=True), "Event loop."
     )
-    http: Any = process(  # noqa: RUF009
+    http: Any = process(
         "auto",
         Choice(("auto", "httptools", "h11", "zttp"), importable=True),
         "Accepted for uvicorn's sake: the HTTP parser is built in.",
     )
     http2: bool = process(False, Flag(), "Accepted for uvicorn's sake: HTTP/2 is not there yet.")
-    ws: Any = websocket(  # noqa: RUF009
+    ws: Any = websocket(
         "auto",
         Choice(("auto", "none", "websockets", "websockets-sansio", "wsproto"), importable=True),
         "none: not followed; all else: built in.",
@@ -74,7 +73,7 @@ class Shared:
     env_file: str | None = configuration(
         None, Text("FILE", optional=True), "KEY=VALUE lines to set in the environment before the application loads."
     )
-    log_config: dict[str, Any] | str | None = logs(  # noqa: RUF009
+    log_config: dict[str, Any] | str | None = logs(
         lambda: LOGGING_CONFIG, LogConfig(), "Logging configuration: .json, .yaml, .toml, or .ini.", "built in"
     )
     log_level: str | int | None = logs(None, Level(), "Level of the server's own loggers.", "info")
@@ -84,14 +83,14 @@ class Shared:
         "auto", Choice(("auto", "asgi3", "asgi2", "wsgi")), "What the application speaks; wsgi needs a2wsgi."
     )
     reload: bool = reloading(False, Flag(), "Start again when a file changes; for development.")
-    reload_dirs: list[str] = reloading(  # noqa: RUF009
+    reload_dirs: list[str] = reloading(
         list, Texts(Folder(), os.pathsep), "Directory to watch; may be repeated.", "the current one"
     )
     reload_delay: float = reloading(0.25, seconds(""), "Seconds between two looks at the files.")
-    reload_includes: list[str] = reloading(  # noqa: RUF009
+    reload_includes: list[str] = reloading(
         list, Texts(Text("GLOB")), "Files to watch; may be repeated.", "*.py"
     )
-    reload_excludes: list[str] = reloading(  # noqa: RUF009
+    reload_excludes: list[str] = reloading(
         list, Texts(Text("GLOB")), "Files not to watch; may be repeated.", ".*, .py[cod], .sw.*, ~*"
     )
     workers: int | str | None = process(
@@ -101,7 +100,7 @@ class Shared:
     proxy_headers: bool = proxy(True, Flag(), "Believe what trusted proxies say of their clients.")
     server_header: bool = answers(True, Flag(), "Send Server: pronghorn, without a version.")
     date_header: bool = answers(True, Flag(), "Send Date.")
-    forwarded_allow_ips: list[str] | str | None = proxy(  # noqa: RUF009
+    forwarded_allow_ips: list[str] | str | None = proxy(
         None, Hosts(), "Proxies to believe: addresses, networks, unix, * for all.",
         "$FORWARDED_ALLOW_IPS, or 127.0.0.1,::1", "FORWARDED_ALLOW_IPS", "127.0.0.1,::1",
     )  # fmt: skip
@@ -122,7 +121,7 @@ class Shared:
     timeout_worker_healthcheck: float | None = process(
         30.0, seconds(), "Seconds for a worker to show that it is alive; then it is aborted and replaced."
     )
-    callback_notify: Callable[[], Awaitable[Any]] | None = process(  # noqa: RUF009
+    callback_notify: Callable[[], Awaitable[Any]] | None = process(
         None, Function(), "Coroutine function to call regularly while the server runs."
     )
     ssl_keyfile: str | None = encryption(
@@ -146,10 +145,10 @@ class Shared:
     ssl_ciphers: str | None = encryption(
         None, Text("LIST", optional=True), "Ciphers up to TLS 1.2, as OpenSSL names them.", "OpenSSL's default"
     )
-    ssl_context_factory: Callable[[Any, Callable[[], ssl.SSLContext]], ssl.SSLContext] | None = encryption(  # noqa: RUF009
+    ssl_context_factory: Callable[[Any, Callable[[], ssl.SSLContext]], ssl.SSLContext] | None = encryption(
         None, Function(), "Makes the ssl.SSLContext, from the Config and a function for the default one."
     )
-    headers: list[tuple[str | bytes, str | bytes]] = answers(  # noqa: RUF009
+    headers: list[tuple[str | bytes, str | bytes]] = answers(
         list, Headers(), "Header to add to every response; may be repeated.", "none"
     )
     factory: bool = application(False, Flag(), "APP is a function without arguments that makes the application.")

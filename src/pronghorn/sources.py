@@ -28,7 +28,7 @@ class Given(NamedTuple):
 def known() -> dict[str, Form]:
     """The form of everything that can be given: the settings, APP, and where to look for it."""
     return {"app": Text("APP"), "app_dir": Folder()} | {
-        setting.name: setting.metadata["form"] for setting in table() if setting.metadata["form"].option != "-"
+        setting.name: setting.form for setting in table() if setting.form.option != "-"
     }
 
 

@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Any, Protocol
-from urllib.parse import quote
 
 from pronghorn.loggers import server_log
 
@@ -87,6 +86,8 @@ class StallLog:
 
 def request(scope: Mapping[str, Any]) -> str:
     """A request as the log names it. The scope is the application's, which may have changed it."""
+    from urllib.parse import quote  # slow to import, and of use here only
+
     return f"{scope.get('method', 'WebSocket')} {quote(str(scope.get('path', '')), LEGIBLE)}"
 
 

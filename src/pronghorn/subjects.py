@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from pronghorn.forms import Form, Number
@@ -17,6 +16,7 @@ __all__ = [
     "HUGE",
     "SUBJECTS",
     "Processes",
+    "Setting",
     "address",
     "answers",
     "application",
@@ -41,6 +41,32 @@ AUTO = "auto"
 SUBJECTS: list[str] = []  # in the order in which help and documentation have them
 
 
+class Setting:
+    """What there is to say of one setting. In settings that have no value of their own, it is the default."""
+
+    __slots__ = ("default", "form", "meaning", "name", "otherwise", "shown", "subject", "variable")
+
+    def __init__(
+        self, subject: str, default: Any, form: Form, meaning: str, shown: str, variable: str, otherwise: Any
+    ) -> None:
+        self.subject, self.default, self.form, self.meaning = subject, default, form, meaning
+        self.shown, self.variable, self.otherwise = shown, variable, otherwise
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, settings: object, kind: type) -> Any:
+        return self if settings is None else self.make()
+
+    def __repr__(self) -> str:
+        """As a signature shows it."""
+        return self.shown or repr(self.default)
+
+    def make(self) -> Any:
+        """Its default; where that depends on something, it is a function."""
+        return self.default() if callable(self.default) else self.default
+
+
 def subject(name: str) -> Callable[..., Any]:
     """Make settings of one subject, which is their heading in ``--help`` and in the documentation."""
     SUBJECTS.append(name)
@@ -49,13 +75,7 @@ def subject(name: str) -> Callable[..., Any]:
         default: Any, form: Form, meaning: str, shown: str = "", variable: str = "", otherwise: Any = None
     ) -> Any:
         """``variable`` is the environment variable that stands in for a value of None, ``otherwise`` for that."""
-        metadata = {
-            "form": form, "meaning": meaning, "subject": name, "shown": shown,
-            "variable": variable, "otherwise": otherwise,
-        }  # fmt: skip
-        if callable(default):
-            return field(default_factory=default, metadata=metadata)
-        return field(default=default, metadata=metadata)
+        return Setting(name, default, form, meaning, shown, variable, otherwise)
 
     return setting
 
@@ -72,7 +92,6 @@ def seconds(off: str = "never") -> Number:
     return Number("SECONDS", "seconds", 0, None, off, whole=False, ceiling=10**9)
 
 
-@dataclass(eq=False, repr=False)
 class Processes(Number):
     """How many of them, or ``auto``."""
 

@@ -6,11 +6,11 @@ import asyncio
 import os
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pronghorn.errors import ConfigError
 from pronghorn.loggers import server_log
+from pronghorn.record import Record
 from pronghorn.x509 import client_chain, distinguished_name, first_certificate
 
 __all__ = ["Certificates", "Renewal", "TLSSettings", "make_context"]
@@ -35,8 +35,7 @@ class TLSSettings(Protocol):
     ssl_context_factory: Callable[[Any, Callable[[], ssl.SSLContext]], ssl.SSLContext] | None
 
 
-@dataclass(eq=False, repr=False)
-class Named:
+class Named(Record):
     """The certificate for a server name, which may be ``*.example.com``."""
 
     name: str
@@ -117,7 +116,7 @@ def load_certificate(
 
     try:
         context.load_cert_chain(certfile, keyfile, give_password)
-        with open(certfile, encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+        with open(certfile, encoding="utf-8", errors="replace") as file:
             context.certificate = first_certificate(file.read())  # type: ignore[attr-defined]
     except ssl.SSLError as error:
         raise ConfigError(
@@ -264,7 +263,7 @@ class Renewal:
 def identity(path: str) -> tuple[int, ...] | None:
     """What changes when a file is replaced or written to; None when it is not there."""
     try:
-        found = os.stat(path)  # noqa: PTH116
+        found = os.stat(path)
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

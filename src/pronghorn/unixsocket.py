@@ -8,7 +8,6 @@ import os
 import socket
 import stat
 import sys
-from pathlib import Path
 
 from pronghorn.errors import StartupError
 
@@ -42,10 +41,11 @@ def bind(path: str, mode: int | None = None, owner: str | None = None) -> socket
     try:
         if owner is not None:
             os.chown(path, *numbers(owner))
-        Path(path).chmod(next(wanted for wanted in (mode, former, MODE) if wanted is not None))
+        os.chmod(path, next(wanted for wanted in (mode, former, MODE) if wanted is not None))
     except (OSError, LookupError, OverflowError) as error:
         sock.close()
-        Path(path).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
         raise refusal(path, f"owner {owner}: {why(error)}" if owner else why(error)) from None
     return sock
 
@@ -84,7 +84,7 @@ def remove_stale(path: str) -> int | None:
     is never touched.
     """
     try:
-        found = Path(path).stat()
+        found = os.stat(path)
     except OSError:
         return None
     if not stat.S_ISSOCK(found.st_mode):
@@ -95,7 +95,7 @@ def remove_stale(path: str) -> int | None:
     if answer != errno.ECONNREFUSED:
         raise refusal(path, describe(answer))
     with contextlib.suppress(FileNotFoundError):
-        Path(path).unlink()
+        os.unlink(path)
     return stat.S_IMODE(found.st_mode)
 
 

@@ -11,11 +11,12 @@ from pronghorn import Config, ConfigError
 from pronghorn.cli import option
 from pronghorn.forms import Number
 from pronghorn.settings import table
+from pronghorn.subjects import Setting
 
 if TYPE_CHECKING:
     from process.conftest import Workplace
 
-NUMBERS = [one for one in table() if isinstance(one.metadata["form"], Number) and one.metadata["form"].option != "-"]
+NUMBERS = [one for one in table() if isinstance(one.form, Number) and one.form.option != "-"]
 NAMES = [setting.name for setting in NUMBERS]
 TEXTS = ["99999999999999999999", "-1", "-99999999999999999999", "nan", "inf", "-inf", "1e300", "", " ", "x", "0x10", "9" * 5000, "1.5.2"]
 
@@ -24,8 +25,8 @@ async def application(scope: object, receive: object, send: object) -> None: ...
 
 
 @pytest.mark.parametrize("setting", NUMBERS, ids=NAMES)
-def test_text_that_is_no_such_number(setting: object) -> None:
-    form: Number = setting.metadata["form"]  # type: ignore[attr-defined]
+def test_text_that_is_no_such_number(setting: Setting) -> None:
+    form: Number = setting.form
     for text in TEXTS:
         with pytest.raises(ValueError, match="^expected ") as error:
             form.parse(text)
@@ -56,7 +57,7 @@ def test_the_largest_numbers_are_served_with(place: Workplace) -> None:
 
     args = []
     for setting in NUMBERS:
-        form: Number = setting.metadata["form"]
+        form: Number = setting.form
         largest = form.maximum if form.maximum is not None else form.ceiling
         if form.option != "-" and setting.name not in ("port", "fd", "workers", "timeout_lifespan_startup", "shutdown_delay"):
             args += [option(setting).opts[0], str(int(largest))]

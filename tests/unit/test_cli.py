@@ -37,7 +37,7 @@ def test_every_promised_option_is_in_the_help(capsys: pytest.CaptureFixture[str]
 def test_every_setting_is_an_option(capsys: pytest.CaptureFixture[str]) -> None:
     words = set(outcome(capsys, "--help")[1].split())
     for setting in table():
-        if setting.metadata["form"].option == "-":
+        if setting.form.option == "-":
             assert "--" + setting.name.replace("_", "-") not in words
         else:
             assert set(option(setting).opts) <= words
@@ -47,7 +47,7 @@ def test_help_is_grouped_by_subject(capsys: pytest.CaptureFixture[str]) -> None:
     out = outcome(capsys, "--help")[1]
     headings = [line.rstrip(":") for line in out.splitlines() if line.endswith(":") and not line.startswith(" ")]
     assert headings == [*SUBJECTS, "Other"]
-    assert {setting.metadata["subject"] for setting in table()} == set(SUBJECTS)
+    assert {setting.subject for setting in table()} == set(SUBJECTS)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,7 +78,7 @@ def test_an_empty_host_is_every_address_on_one_port(host: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "why"), [("bad..name", "not a host name"), ("192.0.2.1", "cannot assign requested address")]
+    ("host", "why"), [("bad..name", "name or service not known"), ("b\u00e4d..name", "not a host name"), ("192.0.2.1", "cannot assign requested address")]
 )
 def test_a_host_that_is_not_here_is_one_line(host: str, why: str) -> None:
     with pytest.raises(StartupError, match=f"^cannot listen on http://{host}:0: {why}$"):

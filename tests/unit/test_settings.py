@@ -1,15 +1,17 @@
 """pronghorn.settings: the table that configuration, command line and documentation are made from."""
 
+import inspect
 import resource
 import runpy
-from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pronghorn import Config
 from pronghorn.errors import ConfigError
 from pronghorn.settings import Settings, default_text, table
+from pronghorn.subjects import Setting
 
 UVICORN_ORDER = [
     "host", "port", "uds", "fd", "loop", "http", "http2", "ws", "ws_max_size", "ws_max_queue", "ws_ping_interval",
@@ -72,6 +74,8 @@ DEFAULTS = {
 def test_the_settings_of_uvicorn_come_first_and_in_its_order() -> None:
     names = [setting.name for setting in table()]
     assert names[: len(UVICORN_ORDER)] == UVICORN_ORDER
+    assert [*inspect.signature(Config).parameters] == ["app", *names]
+    assert str(inspect.signature(Config)).startswith("(app, host='127.0.0.1', port=8000, uds=None, ")
 
 
 @pytest.mark.parametrize(("name", "value"), DEFAULTS.items())
@@ -80,16 +84,15 @@ def test_default(name: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("setting", table(), ids=lambda setting: setting.name)
-def test_every_default_is_of_its_own_form(setting: object) -> None:
-    default = setting.default if setting.default is not MISSING else setting.default_factory()  # type: ignore[attr-defined]
-    assert setting.metadata["form"].check(default) == default  # type: ignore[attr-defined]
+def test_every_default_is_of_its_own_form(setting: Setting) -> None:
+    assert setting.form.check(setting.make()) == setting.make()
 
 
 @pytest.mark.parametrize("setting", table(), ids=lambda setting: setting.name)
-def test_every_setting_says_what_it_is_in_one_line(setting: object) -> None:
-    meaning = setting.metadata["meaning"]  # type: ignore[attr-defined]
+def test_every_setting_says_what_it_is_in_one_line(setting: Setting) -> None:
+    meaning = setting.meaning
     assert meaning.endswith(".") and "\n" not in meaning and len(meaning) < 90
-    assert default_text(setting)  # type: ignore[arg-type]
+    assert default_text(setting)
 
 
 @pytest.mark.parametrize("name", [name for name in DEFAULTS if name.startswith(("limit_", "timeout_", "body_rate"))])
@@ -108,6 +111,15 @@ def test_a_wrong_value_names_the_setting_and_the_form() -> None:
 def test_an_unknown_setting_is_refused() -> None:
     with pytest.raises(TypeError, match="nonsense"):
         Settings("app", nonsense=1)  # type: ignore[call-arg]
+
+
+def test_arguments_that_no_call_may_have() -> None:
+    with pytest.raises(TypeError, match="lacks its argument 'app'"):
+        Settings()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="two values for argument 'host'"):
+        Settings("app", "::1", host="::1")  # type: ignore[misc]
+    with pytest.raises(TypeError, match="arguments at most, got 300"):
+        Settings(*["app"] * 300)  # type: ignore[arg-type]
 
 
 def test_connections_stay_below_the_limit_on_open_files() -> None:

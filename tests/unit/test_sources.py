@@ -11,7 +11,7 @@ from pronghorn.sources import COMMAND_LINE, Given, collect, known
 
 
 def test_everything_can_be_given() -> None:
-    assert set(known()) == {"app", "app_dir", *(one.name for one in table() if one.metadata["form"].option != "-")}
+    assert set(known()) == {"app", "app_dir", *(one.name for one in table() if one.form.option != "-")}
 
 
 def test_nothing_given() -> None:

@@ -36,6 +36,8 @@ cdef class Forwarding:
     cdef object trusted         # `host in trusted`; the host of a unix socket is "unix"
     cdef dict known             # host -> whether it is trusted
     cdef uint8_t believed
+    cdef object pair            # the pattern of one pair of Forwarded, where that is believed
+    cdef object path            # and that of a prefix
 
     cdef bint trusts(self, str host) except -1
     cdef Origin origin(self, object peer, list headers)

@@ -1,7 +1,6 @@
 # cython: binding=False
 # The client behind trusted proxies. See forwarded.pxd.
 
-import ipaddress
 import re
 
 from .target cimport valid_authority
@@ -20,10 +19,10 @@ cdef dict SCHEMES = {b"http": "http", b"https": "https", b"ws": "http", b"wss": 
 cdef dict DEFAULT_PORTS = {"http": 80, "https": 443}
 
 # A list of elements, each of pairs with a token or a quoted string (RFC 7239 section 4).
-cdef object PAIR = re.compile(
-    rb"[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)|\"((?:[^\"\\]|\\.)*)\")[ \t]*(;|,|$)", re.DOTALL
+cdef bytes PAIR = (
+    rb"(?s)[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)|\"((?:[^\"\\]|\\.)*)\")[ \t]*(;|,|$)"
 )
-cdef object PREFIX_FORM = re.compile(rb"(?:/[!$&'()*+,\-.0-9:;=@A-Z_a-z~]+)+/?")    # RFC 3986: a path without escapes
+cdef bytes PATH = rb"(?:/[!$&'()*+,\-.0-9:;=@A-Z_a-z~]+)+/?"     # RFC 3986: a path without escapes
 
 
 cdef class Origin:
@@ -72,6 +71,9 @@ cdef class Forwarding:
         self.known = {}
         for name in believed:
             self.believed |= <uint8_t> FLAGS[name]
+        # Most believe neither, and patterns are slow to compile.
+        self.pair = re.compile(PAIR) if self.believed & RFC7239 else None
+        self.path = re.compile(PATH) if self.believed & PREFIX else None
 
     cdef bint trusts(self, str host) except -1:
         known = self.known.get(host)
@@ -132,7 +134,7 @@ cdef class Forwarding:
         cdef dict flags = {b"for": FOR, b"proto": PROTO, b"host": THE_HOST}
         cdef Py_ssize_t at = 0
         while at < len(value):
-            found = PAIR.match(value, at)
+            found = self.pair.match(value, at)
             if found is None:
                 return False
             name, token, quoted, end = found.groups()
@@ -167,7 +169,7 @@ cdef class Forwarding:
             if value is not None and value.isdigit() and len(value) <= 5 and int(value) <= 65535:
                 origin.port = int(value)
             value = hop.get(PREFIX)
-            if value is not None and PREFIX_FORM.fullmatch(value):
+            if value is not None and self.path.fullmatch(value):
                 origin.prefix = value.decode("ascii").rstrip("/")
             value = hop.get(FOR)
             if value is None:
@@ -206,6 +208,8 @@ cdef tuple address(bytes text):
         port = port[1:] or "0"
     elif host.count(":") == 1:
         host, _, port = host.partition(":")
+    import ipaddress                    # slow to import, and of use here only
+
     try:
         found = ipaddress.ip_address(host)
     except ValueError:

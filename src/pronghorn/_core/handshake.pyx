@@ -2,7 +2,6 @@
 
 from base64 import b64decode, b64encode
 from binascii import Error
-from hashlib import sha1
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
@@ -53,6 +52,8 @@ cpdef Opening open_handshake(object method, list headers, DeflateOptions options
             except ValueError:
                 opening.status = 400
                 return opening
+        from hashlib import sha1        # slow to import, and of use here only
+
         opening.accept = b64encode(sha1(keys[0] + GUID, usedforsecurity=False).digest())
     return opening
 
