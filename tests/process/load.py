@@ -45,7 +45,9 @@ def alive(pid: int) -> bool:
 
 
 class Load:
-    """Clients that ask without a pause, each request on a connection of its own, and note what goes wrong."""
+    """Clients that ask all the time, each request on a connection of its own, and note what goes wrong."""
+
+    PAUSE = 0.005  # between two requests: what is under load is meant to get on, and asking costs more than answering
 
     def __init__(self, port: int, count: int = 4) -> None:
         self.port = port
@@ -56,7 +58,7 @@ class Load:
         self.threads = [threading.Thread(target=self._run) for _ in range(count)]
 
     def _run(self) -> None:
-        while not self.over.is_set():
+        while not self.over.wait(self.PAUSE):
             try:
                 self.pids.add(ask(self.port))
                 self.answered += 1
