@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -24,6 +25,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
         chosen = getattr(metafunc.module, "MODES", [(loop, "auto") for loop in LOOPS])
         metafunc.parametrize("server", chosen, ids=["-".join(mode) for mode in chosen], indirect=True, scope="module")
+
+
+def pytest_collection_finish() -> None:
+    """The modules and tests that are there now stay: the collector, which many tests ask, need not look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="module")

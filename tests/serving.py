@@ -29,12 +29,14 @@ from peer import Peer, Response
 import pronghorn
 from pronghorn._core import sockets
 
-__all__ = ["EAGER", "LOOPS", "Gate", "Server", "modes", "serve"]
+__all__ = ["BYTES", "EAGER", "LOOPS", "Gate", "Server", "modes", "serve"]
 
 App = Callable[..., Awaitable[Any]]
 EAGER = sys.version_info >= (3, 12)
 # transports: uvloop again, without sockets of our own; tls: uvloop again, over TLS. ci/test leaves some out on further interpreters.
 LOOPS = os.environ.get("PRONGHORN_TEST_LOOPS", "uvloop transports tls asyncio").split()
+# (loop, task) for a module about bytes alone, whichever way they come and go: the first loop, another one on each interpreter.
+BYTES = [(loop, "auto") for loop in (LOOPS if os.environ.get("PRONGHORN_TEST_ALL") else LOOPS[:1])]
 PATIENCE = 10.0
 LOGGERS = ("pronghorn.error", "pronghorn.access", "pronghorn", "asyncio", "")
 

@@ -38,6 +38,7 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": Path(__
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the default one takes a second on purpose
 """,
     "project.urls": """
 from django.contrib.auth import authenticate, login

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from probes import FIRST, Recorder, Seen, head, refused, refused_byte_by_byte
-from serving import Server
+from serving import BYTES, Server
+
+MODES = BYTES
 
 HEAD = head("Transfer-Encoding: chunked", target="/chunked")
 LAST = b"0\r\n\r\n"

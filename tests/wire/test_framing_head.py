@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 from probes import Recorder, Seen, answer, head, refused, refused_byte_by_byte
-from serving import Server
+from serving import BYTES, Server
+
+MODES = BYTES
 
 CHUNKED = b"0\r\n\r\n"
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from peer import Closed
 from probes import FIRST, Recorder, Seen, answer, head, refused
-from serving import Server
+from serving import BYTES, Server
+
+MODES = BYTES
 
 STOLEN = b"GET /stolen HTTP/1.1\r\nHost: a\r\n\r\n"
 

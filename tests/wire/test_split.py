@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import pytest
 from peer import Peer
 from probes import Recorder, Seen, head
-from serving import Server
+from serving import BYTES, Server
+
+MODES = BYTES
 
 
 @dataclass

@@ -6,7 +6,9 @@ from urllib.parse import unquote
 
 import pytest
 from probes import Recorder, head, refused, refused_byte_by_byte
-from serving import Server
+from serving import BYTES, Server
+
+MODES = BYTES
 
 REFUSED = [
     *[

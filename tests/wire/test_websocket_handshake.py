@@ -9,8 +9,10 @@ import pytest
 from frames import KEY, Client, accept_of, binary, connect, switched, text, upgrade
 from peer import Peer
 from probes import FIRST, Recorder, head, reply
-from serving import Server, serve
+from serving import BYTES, Server, serve
 from sessions import ACCEPT, echo
+
+MODES = BYTES
 
 KEYS = [KEY, "AAAAAAAAAAAAAAAAAAAAAA==", "/+/+/+/+/+/+/+/+/+/+/w==", base64.b64encode(bytes(range(240, 256))).decode()]
 

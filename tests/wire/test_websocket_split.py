@@ -28,8 +28,10 @@ from frames import (
     text,
     upgrade,
 )
-from serving import Server
+from serving import BYTES, Server
 from sessions import Echo
+
+MODES = BYTES
 
 MASK = b"\x37\xfa\x21\x3d"
 
