@@ -27,8 +27,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("server", chosen, ids=["-".join(mode) for mode in chosen], indirect=True, scope="module")
 
 
-def pytest_collection_finish() -> None:
-    """The modules and tests that are there now stay: the collector, which many tests ask, need not look at them again."""
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> None:
+    """What was there before a module is left out of every collection and every count: many tests ask for one."""
     gc.collect()
     gc.freeze()
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,15 +16,6 @@ from serving import Server, modes
 
 MODES = modes("lazy", "task")
 ROUNDS = 60
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frozen() -> Iterator[None]:
-    """What was there before is left out of every collection and every count: the module runs in a third of the time."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,15 +18,6 @@ from sessions import ACCEPT
 MODES = modes("lazy")
 ROUNDS = 40
 DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frozen() -> Iterator[None]:
-    """What was there before is left out of every collection and every count."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
