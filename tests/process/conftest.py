@@ -52,14 +52,18 @@ class Workplace:
         self.write("script", source)
         return self.run(sys.executable, "script.py")
 
+    def end(self) -> None:
+        """End whatever still runs."""
+        for command in self.started:
+            command.kill()
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Workplace]:
     """A workplace whose commands are all ended afterwards."""
     place = Workplace(tmp_path)
     yield place
-    for command in place.started:
-        command.kill()
+    place.end()
 
 
 @pytest.fixture(params=[loop for loop in ("uvloop", "asyncio") if loop in LOOPS])

@@ -5,30 +5,36 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import signal
 import struct
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from contextlib import contextmanager
+from typing import BinaryIO
 
 import pytest
 from frames import BINARY, CLOSE, frame, upgrade
+from process.conftest import Workplace
 from process.fronts import CHAOS, CLIENT, HOSTS, KINDS, PROGRAMS, STRANGER, Site, talk
 from process.load import until
-
-if TYPE_CHECKING:
-    from process.conftest import Workplace
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
 
 
-@pytest.fixture(params=KINDS)
-def site(place: Workplace, request: pytest.FixtureRequest) -> Iterator[Site]:
-    program = request.param.partition("-")[0]
+@contextmanager
+def standing(place: Workplace, kind: str) -> Iterator[Site]:
+    program = kind.partition("-")[0]
     if shutil.which(program, path=PROGRAMS) is None:
         pytest.skip(f"{program} is not installed")
-    site = Site(place, request.param)
+    site = Site(place, kind)
     yield site
     site.stop()
+
+
+@pytest.fixture(params=KINDS)
+def site(place: Workplace, request: pytest.FixtureRequest) -> Iterator[Site]:
+    with standing(place, request.param) as site:
+        yield site
 
 
 def test_rolling_restart(site: Site) -> None:
@@ -64,11 +70,24 @@ def test_rolling_reload(site: Site) -> None:
     assert (verdict := site.verdict(load)).spotless, str(verdict)
 
 
+@pytest.fixture(scope="module", params=KINDS)
+def common(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """Serving what shows requests, and answers slowly; nothing is left of a test for the next one."""
+    place = Workplace(tmp_path_factory.mktemp("shop"))
+    try:
+        with standing(place, request.param) as site:
+            site.start("shop:app")
+            yield site
+            for node in site.nodes:
+                node.stop(signal.SIGINT)  # which does not wait for health checks
+    finally:
+        place.end()
+
+
 @pytest.fixture
-def shop(site: Site) -> Site:
-    """Serving what shows requests, and answers slowly."""
-    site.start("shop:app")
-    return site
+def shop(common: Site) -> Iterator[Site]:
+    yield common
+    (common.place.path / "heard").unlink(missing_ok=True)
 
 
 def test_who_the_client_is(shop: Site) -> None:
