@@ -152,7 +152,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place.path
 
 
-@pytest.fixture(params=["asgi-uvloop", "asgi-asyncio", "wsgi-uvloop"])
+@pytest.fixture(scope="module", params=["asgi-uvloop", "asgi-asyncio", "wsgi-uvloop"])
 def command(request: pytest.FixtureRequest, project: Path) -> Iterator[Command]:
     """The server of the project."""
     interface, _, loop = request.param.partition("-")
@@ -162,9 +162,12 @@ def command(request: pytest.FixtureRequest, project: Path) -> Iterator[Command]:
         options += ["--interface", "wsgi"]
     place = Workplace(project)
     command = place.pronghorn(f"project.{interface}:application", *options)
-    yield command
-    assert command.stop() == 0
-    command.clean()
+    try:
+        yield command
+        assert command.stop() == 0
+        command.clean()
+    finally:
+        place.end()
 
 
 def ask(command: Command, target: str, *headers: str, body: bytes = b"") -> tuple[bytes, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -61,13 +62,28 @@ def make_app():
 """
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
-def command(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Command]:
-    place = Workplace(tmp_path)
+@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
+def loop(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@contextmanager
+def started(path: Path, loop: str) -> Iterator[Command]:
+    place = Workplace(path)
     place.write("site_of_flask", APP)
-    command = place.pronghorn("site_of_flask:app", "--interface", "wsgi", "--loop", request.param)
-    yield command
-    assert command.stop() == 0
+    try:
+        command = place.pronghorn("site_of_flask:app", "--interface", "wsgi", "--loop", loop)
+        yield command
+        assert command.stop() == 0
+    finally:
+        place.end()
+
+
+@pytest.fixture(scope="module")
+def command(loop: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
+    """One for all tests: each looks whether its log is clean."""
+    with started(tmp_path_factory.mktemp("flask"), loop) as command:
+        yield command
 
 
 def ask(client: Client, target: str, *headers: str, body: bytes = b"", method: str = "GET") -> tuple[bytes, bytes]:
@@ -146,11 +162,12 @@ def test_requests_run_side_by_side(command: Command) -> None:
     command.clean()
 
 
-def test_errors(command: Command) -> None:
-    for target, status in (("/missing", b"404"), ("/broken", b"500")):
-        with Client(command.port) as client:
-            assert ask(client, target)[0].split()[1] == status
-    command.wait_for("LookupError: on purpose")
+def test_errors(loop: str, tmp_path: Path) -> None:
+    with started(tmp_path, loop) as command:
+        for target, status in (("/missing", b"404"), ("/broken", b"500")):
+            with Client(command.port) as client:
+                assert ask(client, target)[0].split()[1] == status
+        command.wait_for("LookupError: on purpose")
 
 
 def test_a_script_of_uvicorn_serves_it(tmp_path: Path) -> None:
