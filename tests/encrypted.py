@@ -14,6 +14,7 @@ import shutil
 import socket
 import ssl
 import tempfile
+import threading
 from pathlib import Path
 
 import trustme
@@ -73,6 +74,7 @@ class Encrypted:
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.session = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
         self.ended = False
+        self.lock = threading.Lock()  # a session is not for two threads, as a socket is
 
     def handshake(self) -> None:
         while True:
@@ -125,13 +127,15 @@ class Encrypted:
 
     def sendall(self, data: bytes) -> None:
         if data:
-            self.session.write(data)
+            with self.lock:
+                self.session.write(data)
         self._put()
 
     def recv(self, size: int) -> bytes:
         while not self.ended:
             try:
-                data: bytes = self.session.read(size)
+                with self.lock:
+                    data: bytes = self.session.read(size)
             except ssl.SSLWantReadError:
                 self._take()
                 continue
