@@ -8,6 +8,7 @@ it is told that there is none, and stops after the empty line.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from .llhttp cimport llhttp_t
+from .section cimport Memory, Section
 
 
 cdef struct HeadLimits:
@@ -50,12 +51,15 @@ cdef struct Head:
     uint16_t status             # why it was refused: an HTTP status, 0 while it is not
     uint8_t part
     uint16_t flags              # llhttp's flags at the end of the head
+    size_t length               # of the whole head, when it is complete
+    Section* again              # the section, if it is the one that the connection remembers; then there are no spans
     Span spans[1]               # `room` of them
 
 
 cdef Head* new_head(HeadLimits* limits) except NULL
 cdef Head* copy_head(Head* head) except NULL
-cdef void reset_head(Head* head) noexcept nogil
+cdef Parsed start_head(Head* head, Memory* memory, const char* at, const char* end, const char** rest) noexcept nogil
 cdef Parsed run_head(Head* head, const char* data, size_t length, const char** rest) noexcept nogil
+cdef const char* fields_of(Head* head) noexcept nogil
 cdef object method_name(Head* head)
 cdef bint only_line_ends(const char* at, const char* end) noexcept nogil

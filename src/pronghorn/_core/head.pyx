@@ -6,10 +6,11 @@
 import sys
 
 from libc.stdlib cimport malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memchr, memcpy, memset
 
 from .llhttp cimport *
 from .octets cimport TOKEN
+from .section cimport recall
 
 cdef llhttp_settings_t settings
 llhttp_settings_init(&settings)
@@ -123,6 +124,46 @@ cdef void reset_head(Head* head) noexcept nogil:
     head.target_length = 0
     head.status = 0
     head.part = NOTHING
+    head.again = NULL
+
+
+cdef Parsed start_head(Head* head, Memory* memory, const char* at, const char* end, const char** rest) noexcept nogil:
+    """A new head, of which what stands from `at` to `end` is here."""
+    reset_head(head)
+    head.base = at
+    if memory.section is not NULL and run_line(head, memory, end):
+        rest[0] = at + head.length
+        return COMPLETE
+    return run_head(head, at, end - at, rest)
+
+
+cdef bint run_line(Head* head, Memory* memory, const char* end) noexcept nogil:
+    """Where a request line comes before the section that the connection remembers: parse no more than the line.
+    Otherwise, and when anything is wrong or unusual about the line, nothing has happened."""
+    cdef const char* line_end = <const char*> memchr(head.base, c'\n', end - head.base)
+    cdef Section* section
+    if line_end is NULL:
+        return False
+    line_end += 1
+    section = recall(memory, line_end, end)
+    if section is NULL:
+        return False
+    head.length = (line_end - head.base) + section.length
+    if not (head.limits.total and head.length > head.limits.total) \
+            and llhttp_execute(&head.parser, head.base, line_end - head.base) == HPE_OK \
+            and llhttp_execute(&head.parser, b"\r\n", 2) == HPE_PAUSED \
+            and head.parser.http_major == 1 and head.parser.http_minor == 1 \
+            and head.base[head.target] == c'/' and head.base + head.target + head.target_length < line_end:
+        head.again = section
+        return True
+    reset_head(head)
+    return False
+
+
+cdef const char* fields_of(Head* head) noexcept nogil:
+    """Where the section of a complete head begins."""
+    cdef const char* behind = head.base + head.target + head.target_length
+    return <const char*> memchr(behind, c'\n', head.length - (behind - head.base)) + 1
 
 
 cdef Parsed run_head(Head* head, const char* data, size_t length, const char** rest) noexcept nogil:
@@ -139,7 +180,8 @@ cdef Parsed run_head(Head* head, const char* data, size_t length, const char** r
         return PARTIAL
     rest[0] = llhttp_get_error_pos(&head.parser)
     if error == HPE_PAUSED:
-        if head.limits.total and rest[0] - head.base > head.limits.total:
+        head.length = rest[0] - head.base
+        if head.limits.total and head.length > head.limits.total:
             head.status = 431
             return REFUSED
         return COMPLETE

@@ -23,6 +23,7 @@ from .exchange cimport Conversation
 from .forwarded cimport Origin
 from .handshake cimport Opening
 from .head cimport Head
+from .section cimport Memory
 from .service cimport Service
 from .session cimport Acceptor
 from .websocket cimport WebSocket
@@ -56,6 +57,7 @@ cdef class Http1(Acceptor):
     cdef bytes source           # the object that is being fed, if it is one: a body that is all of it is not copied
     cdef bytes held             # output of an application that ran outside of our steps, until it is sent
     cdef Decoder decoder
+    cdef Memory memory          # of the fields of the last request
     cdef uint32_t served        # requests so far
     cdef uint32_t last          # the one after which the connection is closed
     cdef uint32_t body_since    # tick at which the window for the body's rate began

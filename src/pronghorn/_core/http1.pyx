@@ -11,11 +11,12 @@ from .ahead cimport ReadAhead, make_room, new_ahead
 from .body cimport BROKEN, DATA, END, decode, expect_body
 from .exchange cimport ARRIVED, CLIENT_GONE, Exchange
 from .handshake cimport open_handshake, write_switch
-from .head cimport NOTHING, PARTIAL, REFUSED, TARGET, Parsed, copy_head, method_name, only_line_ends, reset_head, run_head
+from .head cimport NOTHING, PARTIAL, REFUSED, TARGET, Parsed, copy_head, fields_of, method_name, only_line_ends, run_head, start_head
 from .llhttp cimport HTTP_HEAD
 from .output cimport GATHERED, LARGE, Output, append
 from .request cimport Request, examine
 from .response cimport Declared, write_chunk_size, write_headers, write_length, write_refusal, write_status
+from .section cimport forget, notice
 from .session cimport Channel, Session, open_session
 from .websocket cimport WebSocket
 from .wire cimport Edge
@@ -38,6 +39,7 @@ cdef class Http1(Acceptor):
     def __dealloc__(self):
         free(self.head)
         free(self.ahead)
+        forget(&self.memory)
 
     # Input.
 
@@ -185,9 +187,9 @@ cdef class Http1(Acceptor):
         cdef Parsed parsed
         if head is NULL:
             head = self.service.head
-            reset_head(head)
-            head.base = at
-        parsed = run_head(head, at, end - at, &rest)
+            parsed = start_head(head, &self.memory, at, end, &rest)
+        else:
+            parsed = run_head(head, at, end - at, &rest)
         if parsed == PARTIAL:
             if self.head is NULL:
                 if head.part == NOTHING and only_line_ends(at, end):
@@ -204,9 +206,8 @@ cdef class Http1(Acceptor):
         except BaseException as error:
             self.service.application.error.error("Exception while reading a request\n", exc_info=error)
             status = 500
-        if self.head is not NULL:
-            free(self.head)
-            self.head = NULL
+        free(self.head)
+        self.head = NULL
         if status:
             self.refuse(status)
             return end
@@ -250,15 +251,15 @@ cdef class Http1(Acceptor):
         cdef Request request
         cdef Origin origin = None
         cdef list headers = examine(head, service.fields, service.header_map, service.body_limits.body, &request)
-        self.old = request.old
-        self.bodiless = request.bodiless
+        self.old, self.bodiless = request.old, request.bodiless
         if request.status:
             return request.status
         self.expects = request.expects
-        self.keep = self.wanted = request.keep
         self.served += 1
-        if self.served == self.last:
-            self.keep = False
+        self.wanted = request.keep
+        self.keep = request.keep and self.served != self.last
+        if request.plain and self.served > 1:       # most connections that send one request send one only
+            notice(&self.memory, fields_of(head), head.base + head.length - fields_of(head), headers, request.forwarded)
         self.overloaded = service.concurrency and (
             service.open >= service.concurrency or service.application.active >= service.concurrency
         )
@@ -267,8 +268,7 @@ cdef class Http1(Acceptor):
         client = self.edge.client()
         if request.forwarded and service.forwarding is not None:
             origin = service.forwarding.origin(client, headers)
-            if origin is not None:
-                client = origin.client
+            client = client if origin is None else origin.client
         if request.websocket and service.websockets:
             return self.begin_session(method_name(head), client, query, headers, origin)
         self.exchange = service.application.begin(

@@ -28,6 +28,7 @@ cdef struct Request:
     bint websocket              # it asks for a WebSocket (RFC 6455 section 4.1), without a body
     bint forwarded              # it has fields in which proxies tell of their client
     bint bodiless               # HEAD: the response has no body
+    bint plain                  # the next request may have the same fields, and would mean the same by them
     uint16_t status             # what to refuse it with; 0: it is fine
 
 

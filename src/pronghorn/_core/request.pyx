@@ -1,6 +1,6 @@
 # The rules for a whole request head. See request.pxd.
 
-from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.list cimport PyList_GET_SIZE, PyList_GetSlice, PyList_New, PyList_SET_ITEM
 from cpython.ref cimport Py_INCREF
 
 from .head cimport Span
@@ -48,13 +48,23 @@ cdef list examine(Head* head, Fields fields, HeaderMap underscores, uint64_t bod
                                 &request.target):
         request.status = 400
         return None
+    if head.again is not NULL:
+        request.forwarded = head.again.forwarded
+        request.length = 0
+        request.chunked = request.expects = request.websocket = request.plain = False
+        headers = <list> head.again.headers
+        return PyList_GetSlice(headers, 0, PyList_GET_SIZE(headers))
     headers = read_fields(head, fields, underscores, &special)
     if headers is None:
         request.status = 400
         return None
     request.forwarded = special.forwarded
     request.status = check_host(base, &special, request) or check_body(head, &special, body_limit, request)
-    return None if request.status else headers
+    if request.status:
+        return None
+    request.plain = not request.old and head.flags & ~F_CONNECTION_KEEP_ALIVE == 0 and special.length is NULL \
+        and special.coding is NULL and special.expect is NULL and special.upgrade is NULL
+    return headers
 
 
 cdef list read_fields(Head* head, Fields fields, HeaderMap underscores, Special* special):
