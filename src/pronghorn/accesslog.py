@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 from typing import Protocol
@@ -76,7 +77,7 @@ def open_access_log(settings: Settings) -> AccessLog | None:
         return None
     path = None if settings.access_log_file == "-" else settings.access_log_file
     chosen = settings.access_log_format is not None or settings.access_log_file is not None
-    if not chosen and not logs.is_plain(access_log()):
+    if not chosen and not is_plain(access_log()):
         return None
     try:
         target = Target(path) if path else Target(None, standard_output(), sys.stdout)
@@ -92,3 +93,41 @@ def standard_output() -> int:
         return sys.stdout.fileno()
     except (AttributeError, OSError, ValueError):
         return 1
+
+
+def is_plain(logger: logging.Logger) -> bool:
+    """Whether a record of this logger would end on standard output as one plain line of ours, and nowhere else.
+
+    Not so where anything asks for the record itself: another handler, formatter, filter, level, class or factory, a
+    parent that is told, colours, or a method that somebody has replaced, as tracers and error reporters do.
+    """
+    if type(logger) is not logging.Logger or logger.propagate or logger.filters or len(logger.handlers) != 1:
+        return False
+    handler = logger.handlers[0]
+    formatter = handler.formatter
+    if (
+        not logger.isEnabledFor(logging.INFO)
+        or type(handler) is not logging.StreamHandler
+        or handler.filters
+        or handler.level > logging.INFO
+        or type(formatter) is not logs.AccessFormatter
+        or type(formatter._style) is not logging.PercentStyle
+        or formatter._fmt != logs.ACCESS_FORMAT
+        or formatter.use_colors
+        or logging.getLogRecordFactory() is not logging.LogRecord
+        or not all(is_original(logger, name) for name in ("filter", "handle", "callHandlers"))
+        or not all(is_original(handler, name) for name in ("filter", "handle", "format", "emit"))
+        or not all(is_original(formatter, name) for name in ("format", "formatMessage", "add_fields"))
+    ):
+        return False
+    # Another object in the place of standard output may be there to see what is written.
+    return handler.stream is sys.stdout is sys.__stdout__
+
+
+def is_original(thing: object, name: str) -> bool:
+    """Whether a method is the standard library's, or ours."""
+    code = getattr(getattr(thing, name), "__code__", None)
+    return getattr(code, "co_filename", None) in (
+        logging.addLevelName.__code__.co_filename,
+        logs.duplicate.__code__.co_filename,
+    )

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import http
 import logging
-import logging.config
 import sys
 from collections.abc import Callable
-from copy import deepcopy
 from typing import Any, Literal
 
 from pronghorn import loggers
@@ -27,7 +25,6 @@ __all__ = [
     "ColourizedFormatter",
     "DefaultFormatter",
     "configure",
-    "is_plain",
     "make_access",
     "rename",
 ]
@@ -45,31 +42,37 @@ LOG_LEVELS: dict[str, int] = {
 
 ACCESS_FORMAT = '%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s'
 
-LOGGING_CONFIG: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "default": {
-            "()": "pronghorn.logs.DefaultFormatter",
-            "fmt": "%(levelprefix)s %(message)s",
-            "use_colors": None,
+
+def built_in(root: str, use_colors: bool | None) -> dict[str, Any]:
+    """The default configuration, for loggers below ``root``."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "default": {
+                "()": "pronghorn.logs.DefaultFormatter",
+                "fmt": "%(levelprefix)s %(message)s",
+                "use_colors": use_colors,
+            },
+            "access": {
+                "()": "pronghorn.logs.AccessFormatter",
+                "fmt": ACCESS_FORMAT,
+                "use_colors": use_colors,
+            },
         },
-        "access": {
-            "()": "pronghorn.logs.AccessFormatter",
-            "fmt": ACCESS_FORMAT,
-            "use_colors": None,
+        "handlers": {
+            "default": {"formatter": "default", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"},
+            "access": {"formatter": "access", "class": "logging.StreamHandler", "stream": "ext://sys.stdout"},
         },
-    },
-    "handlers": {
-        "default": {"formatter": "default", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"},
-        "access": {"formatter": "access", "class": "logging.StreamHandler", "stream": "ext://sys.stdout"},
-    },
-    "loggers": {
-        "pronghorn": {"handlers": ["default"], "level": "INFO", "propagate": False},
-        "pronghorn.error": {"level": "INFO"},
-        "pronghorn.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
-    },
-}
+        "loggers": {
+            root: {"handlers": ["default"], "level": "INFO", "propagate": False},
+            f"{root}.error": {"level": "INFO"},
+            f"{root}.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
+        },
+    }
+
+
+LOGGING_CONFIG = built_in("pronghorn", None)
 
 ACCESS_MESSAGE = '%s - "%s %s HTTP/%s" %d'
 
@@ -211,16 +214,43 @@ def apply(log_config: dict[str, Any] | str, use_colors: bool | None) -> None:
             log_config = yaml.safe_load(path.read_text(encoding="utf-8"))
         else:
             path.open().close()  # fileConfig's own complaint about a missing file does not name it well
-            logging.config.fileConfig(path, disable_existing_loggers=False)
+            from logging.config import fileConfig
+
+            fileConfig(path, disable_existing_loggers=False)
             return
     if not isinstance(log_config, dict):
         raise ValueError("the file does not hold a mapping")
     if use_colors is not None:
+        from copy import deepcopy
+
         log_config = deepcopy(log_config)
         for name in ("default", "access"):
             if name in log_config.get("formatters", {}):
                 log_config["formatters"][name]["use_colors"] = use_colors
-    logging.config.dictConfig(log_config)
+    if log_config == built_in(loggers.root(), use_colors):
+        apply_built_in(log_config["loggers"], use_colors)
+    else:
+        from logging.config import dictConfig
+
+        dictConfig(log_config)
+
+
+def apply_built_in(named: dict[str, Any], use_colors: bool | None) -> None:
+    """What ``dictConfig()`` makes of it, which with all that it imports takes a fifteenth of a start."""
+    handlers = {"default": logging.StreamHandler(sys.stderr), "access": logging.StreamHandler(sys.stdout)}
+    handlers["default"].setFormatter(DefaultFormatter("%(levelprefix)s %(message)s", use_colors=use_colors))
+    handlers["access"].setFormatter(AccessFormatter(ACCESS_FORMAT, use_colors=use_colors))
+    for name, handler in handlers.items():
+        handler.set_name(name)
+    for name, said in named.items():
+        logger = logging.getLogger(name)
+        logger.disabled = False
+        logger.setLevel(said["level"])
+        for former in logger.handlers[:]:
+            logger.removeHandler(former)
+        for each in said.get("handlers", ()):
+            logger.addHandler(handlers[each])
+        logger.propagate = said.get("propagate", logger.propagate)
 
 
 def one_line(error: BaseException) -> str:
@@ -244,41 +274,3 @@ def make_access(logger: logging.Logger) -> Callable[[str, str, str, str, int], N
         handle(make_record(name, logging.INFO, __file__, 0, ACCESS_MESSAGE, args, None))
 
     return access
-
-
-def is_plain(logger: logging.Logger) -> bool:
-    """Whether a record of this logger would end on standard output as one plain line of ours, and nowhere else.
-
-    Not so where anything asks for the record itself: another handler, formatter, filter, level, class or factory, a
-    parent that is told, colours, or a method that somebody has replaced, as tracers and error reporters do.
-    """
-    if type(logger) is not logging.Logger or logger.propagate or logger.filters or len(logger.handlers) != 1:
-        return False
-    handler = logger.handlers[0]
-    formatter = handler.formatter
-    if (
-        not logger.isEnabledFor(logging.INFO)
-        or type(handler) is not logging.StreamHandler
-        or handler.filters
-        or handler.level > logging.INFO
-        or type(formatter) is not AccessFormatter
-        or type(formatter._style) is not logging.PercentStyle
-        or formatter._fmt != ACCESS_FORMAT
-        or formatter.use_colors
-        or logging.getLogRecordFactory() is not logging.LogRecord
-        or not all(is_original(logger, name) for name in ("filter", "handle", "callHandlers"))
-        or not all(is_original(handler, name) for name in ("filter", "handle", "format", "emit"))
-        or not all(is_original(formatter, name) for name in ("format", "formatMessage", "add_fields"))
-    ):
-        return False
-    # Another object in the place of standard output may be there to see what is written.
-    return handler.stream is sys.stdout is sys.__stdout__
-
-
-def is_original(thing: object, name: str) -> bool:
-    """Whether a method is the standard library's, or ours."""
-    code = getattr(getattr(thing, name), "__code__", None)
-    return getattr(code, "co_filename", None) in (
-        logging.addLevelName.__code__.co_filename,
-        is_original.__code__.co_filename,
-    )
