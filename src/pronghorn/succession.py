@@ -26,6 +26,7 @@ from pronghorn.forking import execute
 from pronghorn.listeners import Listener, reason
 from pronghorn.loggers import server_log
 from pronghorn.origin import Origin
+from pronghorn.orphans import FIRST_PROCESS
 from pronghorn.predecessor import GIVEN_WAY, READY, TAKEN
 from pronghorn.processes import Process
 from pronghorn.standing import Report
@@ -34,7 +35,6 @@ from pronghorn.worker import time_to_stop
 __all__ = ["Succession"]
 
 NAMED = ("LISTEN_PID", "WATCHDOG_PID")  # variables that say for which process the others are
-FIRST_PROCESS = 1
 
 
 class Successor(Process):

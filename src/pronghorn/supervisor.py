@@ -19,6 +19,7 @@ from pronghorn.estate import Estate
 from pronghorn.forking import NOT_OURS
 from pronghorn.loggers import server_log
 from pronghorn.notify import Manager
+from pronghorn.orphans import Orphans
 from pronghorn.pidfile import PidFile
 from pronghorn.predecessor import READY, TAKEN, Predecessor
 from pronghorn.signals import Inbox, handled, in_foreground
@@ -49,6 +50,7 @@ class Supervisor(Crew):
         self.succession = Succession(config, self.report, self.selector)
         self.pid_file = PidFile(None)
         self.attendants: list[Attendant] = []
+        self.orphans = Orphans()
         self.status = 0
         self.actions: dict[int, Callable[[], None]] = {
             signal.SIGINT: lambda: self.stop(signal.SIGINT),
@@ -60,7 +62,7 @@ class Supervisor(Crew):
             signal.SIGUSR1: lambda: self.tell(signal.SIGUSR1),
             signal.SIGUSR2: self.upgrade,
             signal.SIGWINCH: self.rest,
-            signal.SIGCHLD: lambda: None,
+            signal.SIGCHLD: self.reap_orphans,
         }
 
     def run(self) -> int:
@@ -91,6 +93,7 @@ class Supervisor(Crew):
             self.close()
             raise
         with self.inbox.listening(self.actions):
+            self.orphans.keep()
             server_log().info("Started parent process [%d]", os.getpid())
             if self.config.workers == AUTO and not self.config.reload:
                 server_log().info("workers: auto is %d here", self.wanted)
@@ -149,6 +152,9 @@ class Supervisor(Crew):
         self.look_around()
         for child in self.children:
             child.insist(time.monotonic())
+
+    def reap_orphans(self) -> None:
+        self.orphans.reap(one.pid for one in (*self.children, *self.attendants, *self.own))
 
     def all_serve(self) -> None:
         if self.in_charge:
