@@ -81,6 +81,8 @@ class Succession:
             return
 
         def environment() -> dict[str, str]:
+            if self.origin.hangup_ignored:  # nohup holds for the other one, too
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
             given = self.origin.environment
             pid = os.getpid()
             ours = {name: str(pid) for name in NAMED if given.get(name) == str(self.origin.pid)}

@@ -22,10 +22,11 @@ from pronghorn.notify import Manager
 from pronghorn.orphans import Orphans
 from pronghorn.pidfile import PidFile
 from pronghorn.predecessor import READY, TAKEN, Predecessor
-from pronghorn.signals import Inbox, handled, in_foreground
+from pronghorn.signals import Inbox, handled
 from pronghorn.standing import Report
 from pronghorn.subjects import AUTO
 from pronghorn.succession import Succession
+from pronghorn.terminal import GONE, Terminal
 from pronghorn.worker import AT_ONCE, Child, State
 
 __all__ = ["Supervisor"]
@@ -51,12 +52,13 @@ class Supervisor(Crew):
         self.pid_file = PidFile(None)
         self.attendants: list[Attendant] = []
         self.orphans = Orphans()
+        self.terminal = Terminal()
         self.status = 0
         self.actions: dict[int, Callable[[], None]] = {
             signal.SIGINT: lambda: self.stop(signal.SIGINT),
             signal.SIGTERM: self.leave,
             signal.SIGQUIT: self.stop_fast,
-            signal.SIGHUP: self.reload,
+            signal.SIGHUP: self.hang_up,
             signal.SIGTTIN: lambda: self.change_number(+1),
             signal.SIGTTOU: lambda: self.change_number(-1),
             signal.SIGUSR1: lambda: self.tell(signal.SIGUSR1),
@@ -138,6 +140,7 @@ class Supervisor(Crew):
         for number in self.inbox.taken():
             if number in self.actions:  # others that an application imported here has a handler for are its own
                 self.actions[number]()
+        self.terminal.look()
         self.reap()
         self.more()
         if self.predecessor.gives_way():
@@ -186,13 +189,20 @@ class Supervisor(Crew):
         others = [self.inbox, self.manager, self.predecessor, self.succession, *([self.estate] if self.estate else [])]
         return [*super().belongings(), *self.own, *others, *self.attendants]
 
+    def hang_up(self) -> None:
+        if not self.terminal.has_just_gone():
+            self.reload()
+        elif not self.stopping and not self.terminal.ignored:
+            server_log().info(GONE)
+            self.stop(signal.SIGINT)
+
     def reload(self) -> None:
         server_log().info("Reloading")
         self.report.reloading = True
         self.replace_all()
 
     def rest(self) -> None:
-        if in_foreground():
+        if self.terminal.sends_us_signals():
             return  # the window has changed its size
         server_log().info("All workers stop. The addresses stay bound: SIGHUP starts the workers again.")
         super().rest()
