@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType
 
-__all__ = ["Inbox", "handled"]
+__all__ = ["Handler", "Inbox", "handled"]
 
 Handler = Callable[[int, FrameType | None], object]
 

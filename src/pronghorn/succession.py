@@ -11,6 +11,7 @@ Until ``taken`` the old one serves as ever, and goes on doing so when the new on
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -141,7 +142,8 @@ class Succession:
 
     def forget(self) -> None:
         if self.successor is not None:
-            self.selector.unregister(self.successor)
+            with contextlib.suppress(KeyError):  # it was silent
+                self.selector.unregister(self.successor)
             self.successor.close()
             self.successor, self.given_way = None, False
 

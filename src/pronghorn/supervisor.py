@@ -6,6 +6,7 @@ import gc
 import os
 import selectors
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,8 @@ from pronghorn.notify import Manager
 from pronghorn.orphans import Orphans
 from pronghorn.pidfile import PidFile
 from pronghorn.predecessor import READY, TAKEN, Predecessor
-from pronghorn.signals import Inbox, handled
+from pronghorn.processes import Process
+from pronghorn.signals import Handler, Inbox, handled
 from pronghorn.standing import Report
 from pronghorn.subjects import AUTO
 from pronghorn.succession import Succession
@@ -69,8 +71,9 @@ class Supervisor(Crew):
 
     def run(self) -> int:
         """Bind, serve until told to stop, and return the exit status."""
-        unheard = [getattr(signal, name) for name in (*NOT_OURS, "SIGUSR1")]
-        with handled(dict.fromkeys(unheard, lambda *_: None)):  # the pid file is there before anybody listens
+        handlers: dict[int, Handler] = {getattr(signal, name): lambda *_: None for name in (*NOT_OURS, "SIGUSR1")}
+        handlers[signal.SIGTERM] = lambda *_: sys.exit()
+        with handled(handlers):  # the pid file and the sockets are there before anybody listens
             return self._run()
 
     def _run(self) -> int:
@@ -91,7 +94,7 @@ class Supervisor(Crew):
             server_log().error("%s", error)
             self.close()
             return STARTUP_FAILURE
-        except BaseException:  # a Ctrl-C while the application is imported, or the application's own sys.exit()
+        except BaseException:  # a signal while the application is imported, or the application's own sys.exit()
             self.close()
             raise
         with self.inbox.listening(self.actions):
@@ -134,9 +137,12 @@ class Supervisor(Crew):
 
     def turn(self) -> None:
         for key, _ in self.selector.select(TURN):
-            if isinstance(key.fileobj, Child):
-                for line in key.fileobj.lines():
-                    self.hear(key.fileobj, line)
+            one = key.fileobj
+            if isinstance(one, Child):
+                for line in one.lines():
+                    self.hear(one, line)
+            if isinstance(one, Process) and one.silent:  # or we would be told so for ever
+                self.selector.unregister(one)
         for number in self.inbox.taken():
             if number in self.actions:  # others that an application imported here has a handler for are its own
                 self.actions[number]()
@@ -145,8 +151,11 @@ class Supervisor(Crew):
         self.more()
         if self.predecessor.gives_way():
             self.take_charge()
+        told = self.succession.given_way
         if self.succession.look():
             self.give_way()
+        elif told and not self.succession.under_way:
+            self.take_pid_file()  # which may name the other one
         if self.leave_at and not self.stopping and time.monotonic() > self.leave_at:
             self.stop(signal.SIGTERM)
         if not self.stopping:
@@ -223,10 +232,7 @@ class Supervisor(Crew):
         self.selector.unregister(self.predecessor)
         if not self.stopping and self.estate is not None:
             self.estate.settle()
-            try:
-                self.pid_file.write(take=True)
-            except StartupError as error:
-                server_log().error("%s", error)
+            self.take_pid_file()
             self.report.manager = self.manager
             self.in_charge = True
             if self.complete:
@@ -244,6 +250,12 @@ class Supervisor(Crew):
         self.attendants.clear()
         self.given_way = True
         self.stop(signal.SIGTERM)
+
+    def take_pid_file(self) -> None:
+        try:
+            self.pid_file.write(take=True)
+        except StartupError as error:
+            server_log().error("%s", error)
 
     # Stopping.
 
