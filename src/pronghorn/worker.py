@@ -127,8 +127,8 @@ class Worker(Server):
         loop = asyncio.get_running_loop()
         loop.add_reader(self.line, self._hear)
         if hasattr(signal, "SIGUSR1"):
-            with contextlib.suppress(NotImplementedError):
-                loop.add_signal_handler(signal.SIGUSR1, self.reopen_logs)
+            # Not the loop's: what that takes back at its end is what would end a worker that waits for its threads.
+            signal.signal(signal.SIGUSR1, lambda *_: self.soon(self.reopen_logs))
         await super().startup(sockets)
         if self.started:
             self._show_life()
