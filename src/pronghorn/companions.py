@@ -10,12 +10,15 @@ from pronghorn.notify import Manager
 from pronghorn.pidfile import PidFile
 from pronghorn.stall import StallLog
 from pronghorn.standing import Standing, follow
+from pronghorn.terminal import Terminal
 from pronghorn.tls import Renewal
 
 if TYPE_CHECKING:
     from pronghorn.server import Server
 
 __all__ = ["Companions"]
+
+LOOK = 1.0  # seconds between two looks at the terminal
 
 
 class Companions:
@@ -30,6 +33,8 @@ class Companions:
         self.answers = True  # /livez and /readyz; in a worker, somebody else does
         self.admin: Admin | None = None
         self.heart: asyncio.TimerHandle | None = None
+        self.terminal: Terminal | None = None
+        self.view: asyncio.TimerHandle | None = None
         self.standing = Standing.STARTING
 
     async def bound(self) -> None:
@@ -48,6 +53,7 @@ class Companions:
             self.stall_log = StallLog(connections, config.loop_stall_log)
         self._change(Standing.READY)
         self._beat()
+        self._look()
 
     def leaving(self) -> None:
         """The server will stop; nobody should send anything new."""
@@ -71,6 +77,9 @@ class Companions:
         if self.heart is not None:
             self.heart.cancel()
             self.heart = None
+        if self.view is not None:
+            self.view.cancel()
+            self.view = None
 
     def renew_certificates(self) -> None:
         if self.renewal is not None:
@@ -85,3 +94,8 @@ class Companions:
         if self.manager.interval:
             self.manager.alive()
             self.heart = asyncio.get_running_loop().call_later(self.manager.interval / 2, self._beat)
+
+    def _look(self) -> None:
+        if self.terminal is not None and self.terminal.there:
+            self.terminal.look()
+            self.view = asyncio.get_running_loop().call_later(LOOK, self._look)

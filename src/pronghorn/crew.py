@@ -9,6 +9,7 @@ Whatever a worker is replaced for, the new one is started first, and the old one
 
 from __future__ import annotations
 
+import contextlib
 import selectors
 import signal
 import time
@@ -81,7 +82,8 @@ class Crew:
     def reap(self) -> None:
         for child in [child for child in self.children if child.has_ended()]:
             self.children.remove(child)
-            self.selector.unregister(child)
+            with contextlib.suppress(KeyError):  # it was silent
+                self.selector.unregister(child)
             child.close()
             self.board.free(child.slot)
             if child.state is State.STARTING and not self.stopping:

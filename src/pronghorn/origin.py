@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from pronghorn.terminal import is_hangup_ignored
+
 __all__ = ["Origin"]
 
 
@@ -14,6 +16,7 @@ class Origin:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.environment = dict(os.environ)
+        self.hangup_ignored = is_hangup_ignored()
         try:
             self.folder = folder()
         except OSError:  # it has been removed

@@ -20,8 +20,8 @@ class PidFile:
 
     def write(self, take: bool = False) -> None:
         """Put our process id there; a file that names no living process is replaced, with ``take`` any file is: the
-        other one has given way."""
-        if self.path is None or self.owner:
+        other server has given way, or gone."""
+        if self.path is None or (self.owner and not take):
             return
         pid = os.getpid()
         whole = f"{self.path}.{pid}"  # so that nobody reads half of it

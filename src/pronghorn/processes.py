@@ -33,6 +33,7 @@ class Process:
         self.kill_at = 0.0
         self.code: int | None = None
         self.heard = b""
+        self.silent = False  # it has closed its end of the line; it may live on all the same
 
     def fileno(self) -> int:
         return self.line.fileno()
@@ -40,9 +41,11 @@ class Process:
     def lines(self) -> list[str]:
         """What it has said since the last look."""
         try:
-            self.heard += self.line.recv(65536)
+            part = self.line.recv(65536)
         except OSError:
             return []
+        self.silent = not part
+        self.heard += part
         *lines, self.heard = self.heard.split(b"\n")
         return [line.decode() for line in lines]
 

@@ -187,6 +187,12 @@ class Reloader(Supervisor):
     def upgrade(self) -> None:
         self.succession.refuse("that is for production, and not for --reload")
 
+    def change_number(self, by: int) -> None:
+        if self.resting:
+            super().change_number(by)
+            return
+        server_log().warning("Not %s workers: --reload has one", "more" if by > 0 else "fewer")
+
     def counts(self, path: Path) -> bool:
         """Modules count once they are imported, other files always; while nothing runs, anything may help."""
         return self.imported is None or path.suffix != ".py" or str(path) in self.imported

@@ -23,6 +23,7 @@ from pronghorn.pidfile import PidFile
 from pronghorn.privileges import Identity
 from pronghorn.server import Server
 from pronghorn.signals import handled
+from pronghorn.terminal import GONE, Terminal
 
 __all__ = ["run", "run_until_stopped"]
 
@@ -95,13 +96,26 @@ def refreshing(server: Server) -> Iterator[None]:
     if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
         yield
         return
+    terminal = server.companions.terminal = Terminal()
+
+    def hang_up() -> None:
+        if not terminal.has_just_gone():
+            server.soon(server.refresh)
+        elif not server.should_exit and not terminal.ignored:
+            server.soon(lambda: server_log().info(GONE))
+            signal.raise_signal(signal.SIGINT)
+
     actions: dict[int, Callable[[], None]] = {
-        signal.SIGHUP: server.refresh,
-        signal.SIGUSR1: server.reopen_logs,
-        signal.SIGUSR2: lambda: server_log().error("No upgrade: it takes a supervisor (--workers 2, or auto)"),
+        signal.SIGHUP: hang_up,
+        signal.SIGUSR1: lambda: server.soon(server.reopen_logs),
+        signal.SIGUSR2: lambda: server.soon(refuse_upgrade),
     }
-    with handled(dict.fromkeys(actions, lambda number, _: server.soon(actions[number]))):
+    with handled(dict.fromkeys(actions, lambda number, _: actions[number]())):
         yield
+
+
+def refuse_upgrade() -> None:
+    server_log().error("No upgrade: it takes a supervisor (--workers 2, or auto)")
 
 
 def supervise(config: Config, manager: Manager, pid_file: PidFile, estate: Estate | None) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType
 
-__all__ = ["Inbox", "handled", "in_foreground"]
+__all__ = ["Handler", "Inbox", "handled"]
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -23,20 +22,6 @@ def handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
     finally:
         for number, before in previous.items():
             signal.signal(number, signal.SIG_DFL if before is None else before)
-
-
-def in_foreground() -> bool:
-    """Whether a terminal sends its signals to this process."""
-    try:
-        terminal = os.open(os.ctermid(), os.O_RDONLY | os.O_NOCTTY)
-    except OSError:  # there is none
-        return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
 
 
 class Inbox:

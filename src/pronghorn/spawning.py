@@ -19,7 +19,7 @@ from pronghorn.errors import STARTUP_FAILURE, StartupError
 from pronghorn.forking import execute, inherited
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
-from pronghorn.worker import Child, Closable, Worker, be_a_worker, take_signals
+from pronghorn.worker import Child, Closable, Worker, be_a_worker, end_with_the_supervisor, take_signals
 
 __all__ = ["check", "main", "start"]
 
@@ -52,7 +52,6 @@ def start(config: Config, listeners: Iterable[Listener], board: Board, others: I
         "root": loggers.root(),
         "config": config,
         "arguments": sys.argv,
-        "line": theirs.fileno(),
         "board": board.file,
         "slot": slot,
         "sockets": sockets,
@@ -63,7 +62,8 @@ def start(config: Config, listeners: Iterable[Listener], board: Board, others: I
             path = os.fsencode("\0".join(sys.path))
             file.write(b"%d\n%b%b" % (len(path), path, pickle.dumps(told)))
             file.seek(0)
-            command = [sys.executable, *flags(), "-c", PROGRAM, str(file.fileno()), str(config.app)]
+            numbers = str(file.fileno()), str(theirs.fileno())
+            command = [sys.executable, *flags(), "-c", PROGRAM, *numbers, str(config.app)]
             descriptors = {*sockets, theirs.fileno(), board.file, file.fileno()}
             own_group = not config.reload
             pid = execute(command, lambda: dict(os.environ), "", descriptors, own_group, held=True)
@@ -86,11 +86,13 @@ def main(file: IO[bytes]) -> NoReturn:
     """What a worker does that is a new interpreter. Until it takes signals, they wait."""
     code = 1
     try:
+        line = inherited(int(sys.argv[2]))
+        end_with_the_supervisor(line)
         with file:
             told = understood(file)
         take_signals()
         signal.pthread_sigmask(signal.SIG_SETMASK, told["blocked"])
-        line, *sockets = [inherited(descriptor) for descriptor in (told["line"], *told["sockets"])]
+        sockets = [inherited(descriptor) for descriptor in told["sockets"]]
         board = Board(told["board"], fresh=False)
         os.close(told["board"])
         be_a_worker(Worker(told["config"], line, board, told["slot"]), sockets)

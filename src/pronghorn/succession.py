@@ -11,6 +11,7 @@ Until ``taken`` the old one serves as ever, and goes on doing so when the new on
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -26,6 +27,7 @@ from pronghorn.forking import execute
 from pronghorn.listeners import Listener, reason
 from pronghorn.loggers import server_log
 from pronghorn.origin import Origin
+from pronghorn.orphans import FIRST_PROCESS
 from pronghorn.predecessor import GIVEN_WAY, READY, TAKEN
 from pronghorn.processes import Process
 from pronghorn.standing import Report
@@ -34,7 +36,6 @@ from pronghorn.worker import time_to_stop
 __all__ = ["Succession"]
 
 NAMED = ("LISTEN_PID", "WATCHDOG_PID")  # variables that say for which process the others are
-FIRST_PROCESS = 1
 
 
 class Successor(Process):
@@ -81,6 +82,8 @@ class Succession:
             return
 
         def environment() -> dict[str, str]:
+            if self.origin.hangup_ignored:  # nohup holds for the other one, too
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
             given = self.origin.environment
             pid = os.getpid()
             ours = {name: str(pid) for name in NAMED if given.get(name) == str(self.origin.pid)}
@@ -139,7 +142,8 @@ class Succession:
 
     def forget(self) -> None:
         if self.successor is not None:
-            self.selector.unregister(self.successor)
+            with contextlib.suppress(KeyError):  # it was silent
+                self.selector.unregister(self.successor)
             self.successor.close()
             self.successor, self.given_way = None, False
 

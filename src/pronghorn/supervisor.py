@@ -6,6 +6,7 @@ import gc
 import os
 import selectors
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,12 +20,15 @@ from pronghorn.estate import Estate
 from pronghorn.forking import NOT_OURS
 from pronghorn.loggers import server_log
 from pronghorn.notify import Manager
+from pronghorn.orphans import Orphans
 from pronghorn.pidfile import PidFile
 from pronghorn.predecessor import READY, TAKEN, Predecessor
-from pronghorn.signals import Inbox, handled, in_foreground
+from pronghorn.processes import Process
+from pronghorn.signals import Handler, Inbox, handled
 from pronghorn.standing import Report
 from pronghorn.subjects import AUTO
 from pronghorn.succession import Succession
+from pronghorn.terminal import GONE, Terminal
 from pronghorn.worker import AT_ONCE, Child, State
 
 __all__ = ["Supervisor"]
@@ -49,24 +53,27 @@ class Supervisor(Crew):
         self.succession = Succession(config, self.report, self.selector)
         self.pid_file = PidFile(None)
         self.attendants: list[Attendant] = []
+        self.orphans = Orphans()
+        self.terminal = Terminal()
         self.status = 0
         self.actions: dict[int, Callable[[], None]] = {
             signal.SIGINT: lambda: self.stop(signal.SIGINT),
             signal.SIGTERM: self.leave,
             signal.SIGQUIT: self.stop_fast,
-            signal.SIGHUP: self.reload,
+            signal.SIGHUP: self.hang_up,
             signal.SIGTTIN: lambda: self.change_number(+1),
             signal.SIGTTOU: lambda: self.change_number(-1),
             signal.SIGUSR1: lambda: self.tell(signal.SIGUSR1),
             signal.SIGUSR2: self.upgrade,
             signal.SIGWINCH: self.rest,
-            signal.SIGCHLD: lambda: None,
+            signal.SIGCHLD: self.reap_orphans,
         }
 
     def run(self) -> int:
         """Bind, serve until told to stop, and return the exit status."""
-        unheard = [getattr(signal, name) for name in (*NOT_OURS, "SIGUSR1")]
-        with handled(dict.fromkeys(unheard, lambda *_: None)):  # the pid file is there before anybody listens
+        handlers: dict[int, Handler] = {getattr(signal, name): lambda *_: None for name in (*NOT_OURS, "SIGUSR1")}
+        handlers[signal.SIGTERM] = lambda *_: sys.exit()
+        with handled(handlers):  # the pid file and the sockets are there before anybody listens
             return self._run()
 
     def _run(self) -> int:
@@ -87,10 +94,11 @@ class Supervisor(Crew):
             server_log().error("%s", error)
             self.close()
             return STARTUP_FAILURE
-        except BaseException:  # a Ctrl-C while the application is imported, or the application's own sys.exit()
+        except BaseException:  # a signal while the application is imported, or the application's own sys.exit()
             self.close()
             raise
         with self.inbox.listening(self.actions):
+            self.orphans.keep()
             server_log().info("Started parent process [%d]", os.getpid())
             if self.config.workers == AUTO and not self.config.reload:
                 server_log().info("workers: auto is %d here", self.wanted)
@@ -129,18 +137,25 @@ class Supervisor(Crew):
 
     def turn(self) -> None:
         for key, _ in self.selector.select(TURN):
-            if isinstance(key.fileobj, Child):
-                for line in key.fileobj.lines():
-                    self.hear(key.fileobj, line)
+            one = key.fileobj
+            if isinstance(one, Child):
+                for line in one.lines():
+                    self.hear(one, line)
+            if isinstance(one, Process) and one.silent:  # or we would be told so for ever
+                self.selector.unregister(one)
         for number in self.inbox.taken():
             if number in self.actions:  # others that an application imported here has a handler for are its own
                 self.actions[number]()
+        self.terminal.look()
         self.reap()
         self.more()
         if self.predecessor.gives_way():
             self.take_charge()
+        told = self.succession.given_way
         if self.succession.look():
             self.give_way()
+        elif told and not self.succession.under_way:
+            self.take_pid_file()  # which may name the other one
         if self.leave_at and not self.stopping and time.monotonic() > self.leave_at:
             self.stop(signal.SIGTERM)
         if not self.stopping:
@@ -149,6 +164,9 @@ class Supervisor(Crew):
         self.look_around()
         for child in self.children:
             child.insist(time.monotonic())
+
+    def reap_orphans(self) -> None:
+        self.orphans.reap(one.pid for one in (*self.children, *self.attendants, *self.own))
 
     def all_serve(self) -> None:
         if self.in_charge:
@@ -180,13 +198,20 @@ class Supervisor(Crew):
         others = [self.inbox, self.manager, self.predecessor, self.succession, *([self.estate] if self.estate else [])]
         return [*super().belongings(), *self.own, *others, *self.attendants]
 
+    def hang_up(self) -> None:
+        if not self.terminal.has_just_gone():
+            self.reload()
+        elif not self.stopping and not self.terminal.ignored:
+            server_log().info(GONE)
+            self.stop(signal.SIGINT)
+
     def reload(self) -> None:
         server_log().info("Reloading")
         self.report.reloading = True
         self.replace_all()
 
     def rest(self) -> None:
-        if in_foreground():
+        if self.terminal.sends_us_signals():
             return  # the window has changed its size
         server_log().info("All workers stop. The addresses stay bound: SIGHUP starts the workers again.")
         super().rest()
@@ -207,10 +232,7 @@ class Supervisor(Crew):
         self.selector.unregister(self.predecessor)
         if not self.stopping and self.estate is not None:
             self.estate.settle()
-            try:
-                self.pid_file.write(take=True)
-            except StartupError as error:
-                server_log().error("%s", error)
+            self.take_pid_file()
             self.report.manager = self.manager
             self.in_charge = True
             if self.complete:
@@ -228,6 +250,12 @@ class Supervisor(Crew):
         self.attendants.clear()
         self.given_way = True
         self.stop(signal.SIGTERM)
+
+    def take_pid_file(self) -> None:
+        try:
+            self.pid_file.write(take=True)
+        except StartupError as error:
+            server_log().error("%s", error)
 
     # Stopping.
 

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import NoReturn, Protocol
 
 from pronghorn import modules
+from pronghorn._core.lifeline import end_with
 from pronghorn.board import Board
 from pronghorn.config import Config
 from pronghorn.errors import STARTUP_FAILURE, StartupError
@@ -27,12 +28,16 @@ from pronghorn.processes import Process, say
 from pronghorn.recycling import jitter
 from pronghorn.server import Server
 
-__all__ = ["AT_ONCE", "Child", "Closable", "State", "Worker", "be_a_worker", "start", "take_signals", "time_to_stop"]
+__all__ = [
+    "AT_ONCE", "Child", "Closable", "State", "Worker", "be_a_worker", "end_with_the_supervisor", "start",
+    "take_signals", "time_to_stop",
+]  # fmt: skip
 
 AT_ONCE = "at once"  # what a supervisor says on the line where a signal may not do
 EXTRA = 5.0  # seconds on top of what a worker allows itself
 BEAT = 1.0  # seconds between two signs of life, or less where timeout_worker_healthcheck is short
 ORPHANED = 2.0  # seconds for what is under way when the supervisor has gone
+ABORT_AFTER, KILL_AFTER = 3000, 1000  # milliseconds from then on for a worker that does not stop by itself
 
 
 class State(enum.Enum):
@@ -122,8 +127,8 @@ class Worker(Server):
         loop = asyncio.get_running_loop()
         loop.add_reader(self.line, self._hear)
         if hasattr(signal, "SIGUSR1"):
-            with contextlib.suppress(NotImplementedError):
-                loop.add_signal_handler(signal.SIGUSR1, self.reopen_logs)
+            # Not the loop's: what that takes back at its end is what would end a worker that waits for its threads.
+            signal.signal(signal.SIGUSR1, lambda *_: self.soon(self.reopen_logs))
         await super().startup(sockets)
         if self.started:
             self._show_life()
@@ -197,6 +202,7 @@ def start(config: Config, listeners: Iterable[Listener], board: Board, others: I
         theirs.close()
         return Child(pid, ours, slot)
     try:
+        end_with_the_supervisor(theirs)
         ours.close()
         for other in others:
             other.close()
@@ -206,6 +212,12 @@ def start(config: Config, listeners: Iterable[Listener], board: Board, others: I
     except BaseException as error:
         server_log().critical("Exception in a worker\n", exc_info=error)
         os._exit(1)
+
+
+def end_with_the_supervisor(line: socket.socket) -> None:
+    """Also when this process is blocked, or imports something, and cannot hear of it; it shows where it was then."""
+    with contextlib.suppress(OSError):  # the system refuses a thread: a worker that turns stops all the same
+        end_with(line.fileno(), ABORT_AFTER, KILL_AFTER)
 
 
 def disregard(number: int) -> None:

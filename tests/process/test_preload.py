@@ -96,14 +96,15 @@ def test_signals_while_the_application_is_preloaded(place: Workplace, number: in
     command.clean()
 
 
-@pytest.mark.parametrize("exits", [False, True])
-def test_preloading_that_ends(place: Workplace, exits: bool) -> None:
-    """By Ctrl-C, or by the application itself: nothing is left behind."""
-    place.write("pid", "import sys, time\nprint('imports')\n" + ("sys.exit(7)\n" if exits else "time.sleep(60)\n"))
+@pytest.mark.parametrize(("number", "status"), [(None, 7), (signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_preloading_that_ends(place: Workplace, number: int | None, status: int) -> None:
+    """By a signal, or by the application itself: nothing is left behind."""
+    end = "sys.exit(7)" if number is None else "time.sleep(60)"
+    place.write("pid", f"import sys, time\nprint('imports')\n{end}\n")
     command = place.pronghorn("pid:app", "--workers", "2", "--preload", "--uds", "server.sock", "--pid", "server.pid")
     command.wait_for("imports")
-    if not exits:
-        command.send(signal.SIGINT)
-    assert command.exit() == (7 if exits else 130)
+    if number is not None:
+        command.send(number)
+    assert command.exit() == status
     assert not (place.path / "server.sock").exists() and not (place.path / "server.pid").exists()
     command.clean()

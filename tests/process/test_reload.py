@@ -134,6 +134,23 @@ def test_modules_that_the_script_has_imported(place: Workplace, option: str) -> 
     command.clean()
 
 
+def test_one_worker_is_enough(command: Command) -> None:
+    """A terminal sends the same signals to those in the background that use it."""
+    for number, text in ((signal.SIGTTIN, "Not more workers"), (signal.SIGTTOU, "Not fewer workers")):
+        command.send(number)
+        command.wait_for(text)
+    assert sum("Started server process" in line for line in command.lines) == 1
+    assert b"one" in answer(command.port)
+    command.send(signal.SIGWINCH)
+    command.wait_for("Finished server process")
+    command.send(signal.SIGTTIN)
+    command.wait_for("Started server process", 2)
+    assert b"one" in answer(command.port)
+    assert command.stop() == 0
+    assert sum("Started server process" in line for line in command.lines) == 2
+    command.clean()
+
+
 def test_watching_process_that_ends(command: Command) -> None:
     pid = command.process.pid
     (watching, *_) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

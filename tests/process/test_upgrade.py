@@ -414,6 +414,28 @@ def test_service_manager(serve: Callable[..., Server], tmp_path: Path) -> None:
     server.stop()
 
 
+def test_new_one_that_is_killed_when_it_is_about_to_be_in_charge(
+    serve: Callable[..., Server], place: Workplace, tmp_path: Path
+) -> None:
+    """The old one goes on, is the main process again, and the pid file names it."""
+    manager = Manager(str(tmp_path / "notify"))
+    server = serve("--pid", "server.pid", env={"NOTIFY_SOCKET": manager.address})
+    assert manager.next("READY")["MAINPID"] == str(server.pid)
+    place.write("parent", SLOW + PARENT)
+    new = server.begin()
+    os.mkfifo(place.path / f"server.pid.{new}")  # where it begins to write the pid file: it waits for somebody who reads
+    (place.path / "go").touch()
+    assert manager.next("MAINPID")["MAINPID"] == str(new)  # and it is told so
+    (place.path / "server.pid").write_text(f"{new}\n")
+    os.kill(new, signal.SIGKILL)
+    server.command.wait_for(f"The upgrade has failed: parent process [{new}]: ended by SIGKILL")
+    assert manager.next("MAINPID")["MAINPID"] == str(server.pid)
+    until(lambda: (place.path / "server.pid").read_text() == f"{server.pid}\n", "the pid file names it")
+    until(lambda: ask(server.command.port)[0] == server.pid, "the workers of the other one have gone")
+    manager.socket.close()
+    server.stop()
+
+
 def is_ready(port: int) -> bool:
     with Client(port) as client:
         client.request("/readyz", "Connection: close")

@@ -13,12 +13,12 @@ import pytest
 from process.command import PATIENCE, Client
 from process.crew import BOTH, PID, Start, starter
 from process.load import ask, children, until
+from serving import LOOPS
 
 if TYPE_CHECKING:
     from process.conftest import Workplace
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork() here")
-
 
 
 @pytest.fixture
@@ -178,6 +178,39 @@ def test_signals_that_are_not_for_workers(place: Workplace, number: int) -> None
     assert ask(command.port) in before
     assert children(command) == before
     assert command.stop() == 0
+    command.clean()
+
+
+LASTS = """
+        import asyncio, threading
+        from pathlib import Path
+        loop = asyncio.get_running_loop()
+        def last():
+            while not loop.is_closed():
+                time.sleep(0.01)
+            print("the loop is closed\\n", end="")
+            while not Path("go").exists():
+                time.sleep(0.01)
+            print("thread done\\n", end="")
+        threading.Thread(target=last).start()
+"""
+
+
+@pytest.mark.parametrize("loop", [loop for loop in ("uvloop", "asyncio") if loop in LOOPS])
+def test_log_that_is_opened_again_while_workers_wait_for_their_threads(place: Workplace, loop: str) -> None:
+    """They are sent USR1 as well, and do not end of it."""
+    end = '        await send({"type": "lifespan.shutdown.complete"})'
+    place.write("pid", PID.replace(end, LASTS + end))
+    command = place.pronghorn("pid:app", "--workers", "2", "--no-access-log", "--loop", loop)
+    command.wait_for("running on")
+    command.send(signal.SIGTERM)
+    command.wait_for("the loop is closed", 2)
+    for pid in children(command):
+        os.kill(pid, signal.SIGUSR1)
+    command.send(signal.SIGUSR1)
+    (place.path / "go").touch()
+    assert command.exit() == 0
+    assert "".join(command.out).count("thread done") == 2
     command.clean()
 
 

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import socket
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,12 @@ import pytest
 from process.command import PATIENCE
 from process.crew import BOTH, PID, Start, starter
 from process.load import Load, alive, ask, children, until
+from process.test_faults import processor_time
 
 if TYPE_CHECKING:
     from process.conftest import Workplace
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork() here")
-
 
 
 @pytest.fixture
@@ -370,3 +371,26 @@ def test_machine_that_was_held(start: Start) -> None:
     assert children(command) >= before
     assert command.stop() == 0
     assert not any("no sign of life" in line for line in command.lines)
+
+
+SILENT = """
+    if scope["path"] == "/silent":
+        import gc, socket
+        from pronghorn.worker import Worker
+        (worker,) = [one for one in gc.get_objects() if isinstance(one, Worker)]
+        worker.line.shutdown(socket.SHUT_WR)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what is asked of /proc is Linux's")
+def test_worker_that_can_say_no_more(place: Workplace) -> None:
+    """The supervisor does not listen to it all the time, and lets it serve."""
+    place.write("pid", PID.replace("    body = ", SILENT + "    body = "))
+    command = place.pronghorn("pid:app", "--workers", "2", "--no-access-log")
+    worker = ask(command.port, "/silent")
+    before, begun = processor_time(command.process.pid), time.monotonic()
+    until(lambda: time.monotonic() > begun + 1, "time passes")
+    assert processor_time(command.process.pid) - before < 0.5
+    assert worker in children(command)
+    assert command.stop() == 0
+    command.clean()
