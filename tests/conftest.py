@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -13,6 +14,11 @@ import pytest
 FAILED = pytest.StashKey[bool]()
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+# A shell that runs this in the background has them ignored, and so would every process that a test starts.
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 if TYPE_CHECKING:
     from serving import Server

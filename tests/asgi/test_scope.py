@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,17 +184,41 @@ def test_same_header_again_and_again(server: Server) -> None:
         ]
 
 
+def held_elsewhere(pairs: list[object]) -> int:
+    """How many others than this list have these pairs."""
+    return sum(sys.getrefcount(one) - 2 - sum(one is other for other in pairs) for one in pairs)
+
+
 @pytest.mark.parametrize("name", ["Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "X-CSRF-Token"])
 def test_secrets_are_not_remembered(server: Server, name: str) -> None:
-    """The same secret twice is two objects: no cache keeps it when its request is gone."""
+    """The same secret from two clients is two objects, and no cache keeps it when its connection is gone."""
+    server.use(ok)
+    connections = []
+    for _ in range(3):
+        with server.raw() as peer:
+            for _ in range(4):
+                peer.send(request(f"{name}: a-secret-of-some-length"))
+                peer.response()
+        server.idle()
+        connections.append([scope["headers"][1] for scope in server.calls])
+        server.calls.clear()
+    for pairs in connections:
+        assert [value for _, value in pairs] == [b"a-secret-of-some-length"] * 4
+    for pairs in connections:
+        elsewhere = [id(value) for those in connections if those is not pairs for _, value in those]
+        assert not {id(value) for _, value in pairs} & {*elsewhere}
+        server.until(lambda pairs=pairs: not held_elsewhere(pairs), "nobody holds it")
+
+
+def test_a_secret_that_changes_is_not_remembered(server: Server) -> None:
     server.use(ok)
     with server.raw() as peer:
-        for _ in range(4):
-            peer.send(request(f"{name}: a-secret-of-some-length"))
+        for number in range(12):
+            peer.send(request(f"Authorization: a-secret-of-some-length-{number // 4}"))
             peer.response()
-    values = [scope["headers"][1][1] for scope in server.calls]
-    assert values == [b"a-secret-of-some-length"] * 4
-    assert len({id(value) for value in values}) == 4
+        pairs = [scope["headers"][1] for scope in server.calls[:8]]
+        server.calls.clear()
+        server.until(lambda: not held_elsewhere(pairs), "nobody holds the first two secrets")
 
 
 def test_hundred_headers(server: Server) -> None:
