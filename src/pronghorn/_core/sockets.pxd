@@ -12,7 +12,7 @@ from .poll cimport Acceptor, Poll, Queue, Watch
 
 
 cdef enum:
-    MOST_HELD = 16              # connections whose output is sent together
+    MOST_HELD = 64              # connections whose output is sent together
     CROWD = 4                   # connections that are ready at once, from which on there is something to gain
     SHARES = 256                # processes that may listen to the same sockets
     NOBODY = 0xFFFFFFFF         # connections of one that does not accept any

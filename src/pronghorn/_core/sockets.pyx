@@ -37,7 +37,7 @@ cdef extern from *:
 
 cdef double QUICK = 8e-6        # seconds: an application that takes less keeps its clients awake
 cdef double SLOW = 2e-4         # one that takes more is not waited for
-cdef double LONGEST = 3e-4      # seconds until what is held is sent all the same
+cdef double LONGEST = 1e-3      # seconds until what is held is sent all the same
 cdef uint32_t SLACK = 1         # connections more than another process has that are no reason to wait for it
 cdef double SILENT = 3.0        # seconds after which a process that shows no sign of life is not waited for
 HIGH_WATER = 65536              # where the settings leave it to the event loop: as uvloop does
