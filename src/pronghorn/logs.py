@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http
 import logging
+import logging.config  # applications count on it, too: uvicorn imports it
 import sys
 from collections.abc import Callable
 from typing import Any, Literal
@@ -42,37 +43,31 @@ LOG_LEVELS: dict[str, int] = {
 
 ACCESS_FORMAT = '%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s'
 
-
-def built_in(root: str, use_colors: bool | None) -> dict[str, Any]:
-    """The default configuration, for loggers below ``root``."""
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {
-            "default": {
-                "()": "pronghorn.logs.DefaultFormatter",
-                "fmt": "%(levelprefix)s %(message)s",
-                "use_colors": use_colors,
-            },
-            "access": {
-                "()": "pronghorn.logs.AccessFormatter",
-                "fmt": ACCESS_FORMAT,
-                "use_colors": use_colors,
-            },
+LOGGING_CONFIG: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "default": {
+            "()": "pronghorn.logs.DefaultFormatter",
+            "fmt": "%(levelprefix)s %(message)s",
+            "use_colors": None,
         },
-        "handlers": {
-            "default": {"formatter": "default", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"},
-            "access": {"formatter": "access", "class": "logging.StreamHandler", "stream": "ext://sys.stdout"},
+        "access": {
+            "()": "pronghorn.logs.AccessFormatter",
+            "fmt": ACCESS_FORMAT,
+            "use_colors": None,
         },
-        "loggers": {
-            root: {"handlers": ["default"], "level": "INFO", "propagate": False},
-            f"{root}.error": {"level": "INFO"},
-            f"{root}.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
-        },
-    }
-
-
-LOGGING_CONFIG = built_in("pronghorn", None)
+    },
+    "handlers": {
+        "default": {"formatter": "default", "class": "logging.StreamHandler", "stream": "ext://sys.stderr"},
+        "access": {"formatter": "access", "class": "logging.StreamHandler", "stream": "ext://sys.stdout"},
+    },
+    "loggers": {
+        "pronghorn": {"handlers": ["default"], "level": "INFO", "propagate": False},
+        "pronghorn.error": {"level": "INFO"},
+        "pronghorn.access": {"handlers": ["access"], "level": "INFO", "propagate": False},
+    },
+}
 
 ACCESS_MESSAGE = '%s - "%s %s HTTP/%s" %d'
 
@@ -214,9 +209,7 @@ def apply(log_config: dict[str, Any] | str, use_colors: bool | None) -> None:
             log_config = yaml.safe_load(path.read_text(encoding="utf-8"))
         else:
             path.open().close()  # fileConfig's own complaint about a missing file does not name it well
-            from logging.config import fileConfig
-
-            fileConfig(path, disable_existing_loggers=False)
+            logging.config.fileConfig(path, disable_existing_loggers=False)
             return
     if not isinstance(log_config, dict):
         raise ValueError("the file does not hold a mapping")
@@ -227,30 +220,7 @@ def apply(log_config: dict[str, Any] | str, use_colors: bool | None) -> None:
         for name in ("default", "access"):
             if name in log_config.get("formatters", {}):
                 log_config["formatters"][name]["use_colors"] = use_colors
-    if log_config == built_in(loggers.root(), use_colors):
-        apply_built_in(log_config["loggers"], use_colors)
-    else:
-        from logging.config import dictConfig
-
-        dictConfig(log_config)
-
-
-def apply_built_in(named: dict[str, Any], use_colors: bool | None) -> None:
-    """What ``dictConfig()`` makes of it, which with all that it imports takes a fifteenth of a start."""
-    handlers = {"default": logging.StreamHandler(sys.stderr), "access": logging.StreamHandler(sys.stdout)}
-    handlers["default"].setFormatter(DefaultFormatter("%(levelprefix)s %(message)s", use_colors=use_colors))
-    handlers["access"].setFormatter(AccessFormatter(ACCESS_FORMAT, use_colors=use_colors))
-    for name, handler in handlers.items():
-        handler.set_name(name)
-    for name, said in named.items():
-        logger = logging.getLogger(name)
-        logger.disabled = False
-        logger.setLevel(said["level"])
-        for former in logger.handlers[:]:
-            logger.removeHandler(former)
-        for each in said.get("handlers", ()):
-            logger.addHandler(handlers[each])
-        logger.propagate = said.get("propagate", logger.propagate)
+    logging.config.dictConfig(log_config)
 
 
 def one_line(error: BaseException) -> str:

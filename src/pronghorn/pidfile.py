@@ -15,7 +15,7 @@ class PidFile:
     """Written once the addresses are bound, removed at the end; without a path nothing is done."""
 
     def __init__(self, path: str | None) -> None:
-        self.path = os.path.join(os.getcwd(), path) if path else None
+        self.path = os.path.join("" if os.path.isabs(path) else os.getcwd(), path) if path else None
         self.owner = 0  # the process that has written it
 
     def write(self, take: bool = False) -> None:

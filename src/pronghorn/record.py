@@ -32,6 +32,8 @@ class Record:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if cls.__module__.partition(".")[0] != __name__.partition(".")[0]:
+            return  # somebody else's, who says what its attributes are
         cls.names = (*cls.names, *(name for name in cls.__annotations__ if name not in cls.names))
 
     def __init__(self, *args: Any, **values: Any) -> None:

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from pronghorn import listeners, loading, spawning
 from pronghorn.attendant import Attendant
@@ -56,6 +56,7 @@ class Supervisor(Crew):
         self.orphans = Orphans()
         self.terminal = Terminal()
         self.status = 0
+        self.told_to_end = False
         self.actions: dict[int, Callable[[], None]] = {
             signal.SIGINT: lambda: self.stop(signal.SIGINT),
             signal.SIGTERM: self.leave,
@@ -72,9 +73,14 @@ class Supervisor(Crew):
     def run(self) -> int:
         """Bind, serve until told to stop, and return the exit status."""
         handlers: dict[int, Handler] = {getattr(signal, name): lambda *_: None for name in (*NOT_OURS, "SIGUSR1")}
-        handlers[signal.SIGTERM] = lambda *_: sys.exit()
+        handlers[signal.SIGTERM] = self.end_at_once
         with handled(handlers):  # the pid file and the sockets are there before anybody listens
             return self._run()
+
+    def end_at_once(self, *_: object) -> NoReturn:
+        """SIGTERM before there is anybody to be stopped."""
+        self.told_to_end = True
+        sys.exit()
 
     def _run(self) -> int:
         try:
@@ -90,6 +96,8 @@ class Supervisor(Crew):
                 loading.load_once(self.config)
                 gc.collect()
                 gc.freeze()  # what is there is never looked at again, so that its pages stay shared
+            if self.told_to_end:
+                sys.exit()  # what was imported has kept the first one for itself
         except StartupError as error:
             server_log().error("%s", error)
             self.close()

@@ -108,3 +108,15 @@ def test_preloading_that_ends(place: Workplace, number: int | None, status: int)
     assert command.exit() == status
     assert not (place.path / "server.sock").exists() and not (place.path / "server.pid").exists()
     command.clean()
+
+
+def test_preloading_that_catches_the_end(place: Workplace) -> None:
+    """What keeps SIGTERM for itself has not kept the server alive."""
+    catch = "try:\n    time.sleep(60)\nexcept BaseException:\n    pass\n"
+    place.write("pid", f"import time\nprint('imports')\n{catch}{PID}")
+    command = place.pronghorn("pid:app", "--workers", "2", "--preload", "--pid", "server.pid")
+    command.wait_for("imports")
+    command.send(signal.SIGTERM)
+    assert command.exit() == 0
+    assert not (place.path / "server.pid").exists()
+    command.clean()

@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-import logging.config
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,42 +111,6 @@ def test_the_default_configuration(capfd: pytest.CaptureFixture[str]) -> None:
     out, err = capfd.readouterr()
     assert err == "INFO:     said\n"
     assert out == 'INFO:     127.0.0.1:1 - "GET / HTTP/1.1" 204 No Content\n'
-
-
-def state(names: tuple[str, ...]) -> list[object]:
-    return [
-        (
-            logger.level, logger.propagate, logger.disabled,
-            [(type(one), one.name, one.level, one.filters, one.stream, type(one.formatter), one.formatter.__dict__.keys(),  # type: ignore[attr-defined,union-attr]
-              one.formatter._fmt, one.formatter.datefmt, one.formatter.use_colors) for one in logger.handlers],  # type: ignore[union-attr]
-        )
-        for logger in map(logging.getLogger, names)
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("use_colors", [None, True, False])
-def test_the_default_configuration_is_what_the_standard_library_makes_of_it(use_colors: bool | None) -> None:
-    """Short of handlers that somebody else has made: those are not closed."""
-    logging.config.dictConfig(logs.built_in("pronghorn", use_colors))
-    for name in NAMES:
-        logging.getLogger(name).addHandler(logging.NullHandler())  # what a configuration replaces
-    logging.getLogger("pronghorn").disabled = True
-    logging.config.dictConfig(logs.built_in("pronghorn", use_colors))
-    theirs = state(NAMES[:3])
-    for name in NAMES:
-        logging.getLogger(name).addHandler(logging.NullHandler())
-    logging.getLogger("pronghorn").disabled = True
-    logs.configure(logs.LOGGING_CONFIG, None, True, use_colors)
-    assert state(NAMES[:3]) == theirs
-
-
-def test_a_configuration_that_differs_is_the_standard_librarys() -> None:
-    config = logs.built_in("pronghorn", None)
-    config["loggers"]["pronghorn.error"] = {"level": "DEBUG", "handlers": ["mine"]}
-    config["handlers"]["mine"] = {"class": "logging.NullHandler"}
-    logs.configure(config, None, True, None)
-    logger = logging.getLogger("pronghorn.error")
-    assert logger.level == logging.DEBUG and [type(one) for one in logger.handlers] == [logging.NullHandler]
 
 
 def test_the_colour_setting_does_not_change_the_shared_dictionary() -> None:
