@@ -111,7 +111,7 @@ def test_workers(place: Workplace, manager: Manager) -> None:
     command.send(signal.SIGTERM)
     manager.next("STOPPING")
     assert command.exit() == 0
-    assert command.out.count("environment []") == 4
+    assert "".join(command.out).count("environment []") == 4
     assert sum("READY" in message for message in manager.heard) == 2
     command.clean()
 

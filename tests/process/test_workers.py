@@ -350,7 +350,7 @@ def test_long_end(place: Workplace, limit: str, last: str) -> None:
     )
     command.wait_for("running on")
     assert command.stop() == 0
-    assert command.out.count("done") == 2, command.lines
+    assert "".join(command.out).count("done") == 2, command.lines
     command.clean()
 
 
