@@ -15,6 +15,7 @@ import pronghorn
 from pronghorn import sources
 from pronghorn.config import Config
 from pronghorn.errors import STARTUP_FAILURE, ConfigError
+from pronghorn.forking import EXIT_LIMIT
 from pronghorn.forms import Flag, Folder, Form
 from pronghorn.running import run_until_stopped
 from pronghorn.server import Server
@@ -25,7 +26,6 @@ __all__ = ["main"]
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
-EXIT_LIMIT = 10.0  # seconds for the interpreter to end after the server has; a thread of the application may never
 
 
 class Value(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.3

@@ -20,7 +20,7 @@ NOT_OURS = ("SIGHUP", "SIGTTIN", "SIGTTOU", "SIGUSR2", "SIGWINCH")  # but the su
 ALL = (*OURS, *NOT_OURS, "SIGQUIT")  # that a supervisor has handlers for
 TOLD = signal.SIGQUIT if os.name == "posix" else signal.SIGINT  # what a supervisor sends for a Ctrl-C; see Worker
 NOT_STARTED = 127  # exit status where the program could not be started, as of shells
-EXIT_LIMIT = 10.0  # seconds for the application's threads to end after the server has
+EXIT_LIMIT = 10.0  # seconds for the application's threads to end after the server has; they may never
 
 
 def fork(own_group: bool = True, held: bool = False) -> int:

@@ -12,6 +12,7 @@ import logging
 import logging.config  # applications count on it, too: uvicorn imports it
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, Literal
 
 from pronghorn import loggers
@@ -214,8 +215,6 @@ def apply(log_config: dict[str, Any] | str, use_colors: bool | None) -> None:
     if not isinstance(log_config, dict):
         raise ValueError("the file does not hold a mapping")
     if use_colors is not None:
-        from copy import deepcopy
-
         log_config = deepcopy(log_config)
         for name in ("default", "access"):
             if name in log_config.get("formatters", {}):

@@ -49,7 +49,7 @@ class Record:
                 raise TypeError(f"{kind.__name__}() has two values for argument {name!r}")
         self.__dict__.update(placed, **values)
         for name in kind.names:
-            if not hasattr(self, name):
+            if name not in self.__dict__ and not hasattr(kind, name):
                 raise TypeError(f"{kind.__name__}() lacks its argument {name!r}")
         self.__post_init__()
 

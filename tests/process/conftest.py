@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from process.arbiter import APP, COMMAND, Gunicorn, Start, surroundings
 from process.command import Command
+from process.crew import starter
 from serving import LOOPS
 
 HELLO = """
@@ -74,6 +75,12 @@ def start(request: pytest.FixtureRequest, place: Workplace) -> Callable[..., Com
         return place.pronghorn(*args, "--loop", request.param, **options)
 
     return start
+
+
+@pytest.fixture
+def crew(request: pytest.FixtureRequest, place: Workplace) -> Callable[..., Command]:
+    """Start two workers, by the way that the test names."""
+    return starter(place, getattr(request, "param", "fork"))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["BOTH", "PID", "Start", "starter"]
 
 Start = Callable[..., Command]
-BOTH = pytest.mark.parametrize("start", ["fork", "spawn"], indirect=True)
+BOTH = pytest.mark.parametrize("crew", ["fork", "spawn"], indirect=True)
 PID = """
 import os
 import resource

@@ -96,10 +96,6 @@ def settings_of(command: Command) -> dict[str, Any]:
     return tomllib.loads("\n".join(command.out))
 
 
-def missing(name: str) -> bool:
-    return name not in {"app_dir", *(setting.name for setting in table())}
-
-
 # Both flags of a setting are not given in one command, and one address is not given in two ways.
 APART = [
     [row for row in OPTIONS if not row[0].startswith("--no-") and row[0] not in ("--uds", "--fd")],
@@ -112,12 +108,10 @@ APART = [
 def test_are_taken(rows: list[tuple[str, str | None, str, Any, Any]], place: Workplace) -> None:
     (place.path / "variables").write_text("A=1\n")
     (place.path / "log.json").write_text(LOG)
-    args = [word for option, value, name, _, _ in rows if not missing(name) for word in (option, value) if word is not None]
+    args = [word for option, value, name, _, _ in rows for word in (option, value) if word is not None]
     command = place.pronghorn("hello:app", *args, "--print-config")
     found = settings_of(command)
     for option, value, name, _, expected in rows:
-        if missing(name):
-            continue
         if expected is UNSET:  # a secret
             assert name not in found and f"# {name} is set and not shown (command line)" in command.out
             assert value not in "\n".join(command.out)
@@ -132,8 +126,6 @@ def test_defaults_are_those_of_uvicorn_but_for_a_few(place: Workplace) -> None:
     command = place.pronghorn("hello:app", "--print-config", env={"WEB_CONCURRENCY": ""})
     found = settings_of(command)
     for option, _, name, default, _ in OPTIONS:
-        if missing(name):
-            continue
         if name in DIFFERENT:
             assert found[name] == DIFFERENT[name][0] != default, option
         elif default is None:
@@ -149,7 +141,7 @@ def test_help_names_each(place: Workplace) -> None:
     command = place.pronghorn("--help")
     assert command.exit() == 0
     words = set(re.split(r"[\s,/]+", "\n".join(command.out)))
-    assert {option for option, _, name, _, _ in OPTIONS if not missing(name)} | {"--version", "--help", "-h"} <= words
+    assert {option for option, _, name, _, _ in OPTIONS} | {"--version", "--help", "-h"} <= words
 
 
 def test_an_unknown_option_is_one_line_with_a_suggestion(place: Workplace) -> None:

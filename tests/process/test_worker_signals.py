@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from process.command import PATIENCE, Client
-from process.crew import BOTH, PID, Start, starter
+from process.crew import BOTH, PID, Start
 from process.load import ask, children, until
 from serving import LOOPS
 
@@ -21,16 +21,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork() here")
 
 
-@pytest.fixture
-def start(request: pytest.FixtureRequest, place: Workplace) -> Start:
-    """Start two workers, by the way that the test names."""
-    return starter(place, getattr(request, "param", "fork"))
-
-
 @BOTH
-def test_rest(start: Start, place: Workplace) -> None:
+def test_rest(crew: Start, place: Workplace) -> None:
     """All workers stop, and connections wait until there are some again."""
-    command = start("--admin", "unix:admin.sock")
+    command = crew("--admin", "unix:admin.sock")
     command.wait_for("/readyz are answered")
     for again, count in ((signal.SIGHUP, 2), (signal.SIGTTIN, 1)):
         command.send(signal.SIGWINCH)
@@ -69,8 +63,8 @@ def test_rest_while_workers_start(place: Workplace) -> None:
     assert command.stop() == 0
 
 
-def test_stop_at_rest(start: Start) -> None:
-    command = start()
+def test_stop_at_rest(crew: Start) -> None:
+    command = crew()
     command.send(signal.SIGWINCH)
     until(lambda: not children(command), "all have stopped")
     assert command.stop() == 0

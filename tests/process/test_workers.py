@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from process.command import PATIENCE
-from process.crew import BOTH, PID, Start, starter
+from process.crew import BOTH, PID, Start
 from process.load import Load, alive, ask, children, until
 from process.test_faults import processor_time
 
@@ -22,15 +22,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork() here")
 
 
-@pytest.fixture
-def start(request: pytest.FixtureRequest, place: Workplace) -> Start:
-    """Start two workers, by the way that the test names."""
-    return starter(place, getattr(request, "param", "fork"))
-
-
 @BOTH
-def test_each_of_them_serves(start: Start) -> None:
-    command = start()
+def test_each_of_them_serves(crew: Start) -> None:
+    command = crew()
     pids = children(command)
     assert len(pids) == 2
     seen: set[int] = set()
@@ -44,16 +38,16 @@ def test_each_of_them_serves(start: Start) -> None:
 
 @BOTH
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-def test_stop(start: Start, number: int) -> None:
-    command = start()
+def test_stop(crew: Start, number: int) -> None:
+    command = crew()
     assert command.stop(number) == 0
     command.clean()
 
 
 @BOTH
-def test_reload_under_load(start: Start) -> None:
+def test_reload_under_load(crew: Start) -> None:
     """The new worker is there before the old one goes: nobody is refused, and nobody loses an answer."""
-    command = start()
+    command = crew()
     with Load(command.port) as load:
         for _ in range(3):
             before = children(command)
@@ -67,8 +61,8 @@ def test_reload_under_load(start: Start) -> None:
 
 
 @BOTH
-def test_application_that_cannot_be_imported_any_more(start: Start, place: Workplace) -> None:
-    command = start()
+def test_application_that_cannot_be_imported_any_more(crew: Start, place: Workplace) -> None:
+    command = crew()
     before = children(command)
     place.write("pid", "raise ValueError('broken')")
     command.send(signal.SIGHUP)
@@ -92,9 +86,9 @@ def test_application_that_cannot_be_imported_at_all(place: Workplace) -> None:
 
 @BOTH
 @pytest.mark.parametrize("attempt", range(10 if os.environ.get("PRONGHORN_TEST_ALL") else 2))
-def test_connections_are_shared_out(start: Start, attempt: int) -> None:
+def test_connections_are_shared_out(crew: Start, attempt: int) -> None:
     """Those that stay open, as of browsers and WebSockets, are spread evenly, however fast they come."""
-    command = start()
+    command = crew()
     sockets = [socket.create_connection(("127.0.0.1", command.port), timeout=PATIENCE) for _ in range(64)]
     counts: dict[bytes, int] = {}
     for one in sockets:
@@ -109,8 +103,8 @@ def test_connections_are_shared_out(start: Start, attempt: int) -> None:
 
 
 @BOTH
-def test_crash(start: Start) -> None:
-    command = start()
+def test_crash(crew: Start) -> None:
+    command = crew()
     before = children(command)
     victim = min(before)
     os.kill(victim, signal.SIGKILL)
@@ -123,8 +117,8 @@ def test_crash(start: Start) -> None:
 
 
 @BOTH
-def test_more_and_fewer(start: Start) -> None:
-    command = start()
+def test_more_and_fewer(crew: Start) -> None:
+    command = crew()
     command.send(signal.SIGTTIN)
     until(lambda: len(children(command)) == 3, "one more")
     for count in (2, 1, 1):
@@ -136,8 +130,8 @@ def test_more_and_fewer(start: Start) -> None:
 
 
 @BOTH
-def test_limit_of_requests_under_load(start: Start) -> None:
-    command = start("--limit-max-requests", "20")
+def test_limit_of_requests_under_load(crew: Start) -> None:
+    command = crew("--limit-max-requests", "20")
     with Load(command.port) as load:
         until(lambda: len(load.pids) > 4, "workers are replaced")
     assert load.errors == []
@@ -146,24 +140,24 @@ def test_limit_of_requests_under_load(start: Start) -> None:
     command.clean()
 
 
-def test_age(start: Start) -> None:
-    command = start("--workers-lifetime", "0.5", workers=2)
+def test_age(crew: Start) -> None:
+    command = crew("--workers-lifetime", "0.5", workers=2)
     before = children(command)
     until(lambda: len(children(command)) >= 2 and not before & children(command), "both are replaced")
     command.wait_for("is replaced: it is as old as workers_lifetime allows")
     assert command.stop() == 0
 
 
-def test_memory(start: Start) -> None:
-    command = start("--workers-max-rss", "1000000")
+def test_memory(crew: Start) -> None:
+    command = crew("--workers-max-rss", "1000000")
     command.wait_for("more than workers_max_rss allows")
     assert command.stop() == 0
 
 
 @BOTH
-def test_blocked_worker(start: Start) -> None:
+def test_blocked_worker(crew: Start) -> None:
     """It is aborted, and shows where it was; the others serve meanwhile."""
-    command = start("--timeout-worker-healthcheck", "2")
+    command = crew("--timeout-worker-healthcheck", "2")
     before = children(command)
     with socket.create_connection(("127.0.0.1", command.port), timeout=PATIENCE) as blocked:
         blocked.sendall(b"GET /block HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -177,9 +171,9 @@ def test_blocked_worker(start: Start) -> None:
 
 
 @BOTH
-def test_supervisor_that_is_killed(start: Start) -> None:
+def test_supervisor_that_is_killed(crew: Start) -> None:
     """Its workers end, and the port is free."""
-    command = start()
+    command = crew()
     pids, port = children(command), command.port
     command.process.kill()
     until(lambda: not any(alive(pid) for pid in pids), "the workers end")
@@ -210,9 +204,9 @@ def test_reload_while_workers_start(place: Workplace) -> None:
 
 
 @BOTH
-def test_worker_that_is_held(start: Start) -> None:
+def test_worker_that_is_held(crew: Start) -> None:
     """It cannot even abort: it is killed, and the log tells of it once."""
-    command = start("--timeout-worker-healthcheck", "1")
+    command = crew("--timeout-worker-healthcheck", "1")
     victim = min(children(command))
     os.kill(victim, signal.SIGSTOP)
     command.wait_for(f"Worker [{victim}] died: ended by SIGKILL")
@@ -229,9 +223,9 @@ def test_more_than_there_is_room_for(place: Workplace) -> None:
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="prlimit() is not there")
-def test_system_that_refuses_a_process(start: Start) -> None:
+def test_system_that_refuses_a_process(crew: Start) -> None:
     """What is there goes on, and the next attempt may do."""
-    command = start()
+    command = crew()
     before, pid = children(command), command.process.pid
     usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (5, usual[1]))
@@ -273,9 +267,9 @@ def test_threads_of_the_application(place: Workplace) -> None:
     command.clean()
 
 
-def test_limit_of_requests_while_the_application_is_broken(start: Start, place: Workplace) -> None:
+def test_limit_of_requests_while_the_application_is_broken(crew: Start, place: Workplace) -> None:
     """A worker whose time is over stays, and is replaced as soon as that works."""
-    command = start("--limit-max-requests", "3")
+    command = crew("--limit-max-requests", "3")
     place.write("pid", "raise ValueError('broken')")
     before = children(command)
     while not any("go on serving" in line for line in command.lines):
@@ -354,9 +348,9 @@ def test_long_end(place: Workplace, limit: str, last: str) -> None:
     command.clean()
 
 
-def test_machine_that_was_held(start: Start) -> None:
+def test_machine_that_was_held(crew: Start) -> None:
     """All its processes stood still, as of a container that is paused: none of them is to blame."""
-    command = start("--timeout-worker-healthcheck", "3")
+    command = crew("--timeout-worker-healthcheck", "3")
     before = children(command)
     for pid in (command.process.pid, *before):
         os.kill(pid, signal.SIGSTOP)

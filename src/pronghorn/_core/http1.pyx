@@ -259,7 +259,7 @@ cdef class Http1(Acceptor):
         self.wanted = request.keep
         self.keep = request.keep and self.served != self.last
         if request.plain and self.served > 1:       # most connections that send one request send one only
-            notice(&self.memory, fields_of(head), head.base + head.length - fields_of(head), headers, request.forwarded)
+            notice(&self.memory, fields_of(head), head.base + head.length, headers, request.forwarded)
         self.overloaded = service.concurrency and (
             service.open >= service.concurrency or service.application.active >= service.concurrency
         )

@@ -24,5 +24,5 @@ cdef struct Memory:
 
 
 cdef Section* recall(Memory* memory, const char* at, const char* end) noexcept nogil
-cdef void notice(Memory* memory, const char* at, size_t length, list headers, bint forwarded) noexcept
+cdef void notice(Memory* memory, const char* at, const char* end, list headers, bint forwarded) noexcept
 cdef void forget(Memory* memory) noexcept

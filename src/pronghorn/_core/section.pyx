@@ -35,10 +35,11 @@ cdef Section* recall(Memory* memory, const char* at, const char* end) noexcept n
     return section
 
 
-cdef void notice(Memory* memory, const char* at, size_t length, list headers, bint forwarded) noexcept:
+cdef void notice(Memory* memory, const char* at, const char* end, list headers, bint forwarded) noexcept:
     """A section has been parsed: keep it if the one before was the same."""
     cdef Section* section
     cdef uint64_t mark
+    cdef size_t length = end - at
     if length > LONGEST_SECTION:
         return
     mark = hash_of(at, length)
