@@ -6,11 +6,14 @@ A server that uses its objects again must not let them speak for another request
 from __future__ import annotations
 
 import asyncio
+import gc
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from serving import Server, modes
 
+from pronghorn._core.exchange import Exchange
 from pronghorn.errors import MessageError
 
 MODES = modes("lazy", "eager", "task")
@@ -244,3 +247,34 @@ def test_background_task_of_the_application(server: Server) -> None:
         server.until(lambda: len(found) == 20, "every listener is told")
     for number in range(10):
         assert [kind for path, kind in found if path == f"/{number}"] == ["http.request", "http.disconnect"]
+
+
+def test_after_a_crowd(server: Server) -> None:
+    """What served three hundred at once is not kept when they have gone."""
+    gate: list[asyncio.Event] = []
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["path"] == "/wait":
+            gate.extend([asyncio.Event()] if not gate else [])
+            await gate[0].wait()
+        elif scope["path"] == "/open":
+            gate[0].set()
+        await reply(send)
+
+    def kept() -> int:
+        gc.collect()
+        return sum(type(one) is Exchange for one in gc.get_objects())
+
+    server.use(app)
+    before = kept()
+    with ExitStack() as stack:
+        peers = [stack.enter_context(server.raw()) for _ in range(300)]
+        for peer in peers:
+            peer.send(get("/wait"))
+        server.until(lambda: server.active == 300, "all are waiting")
+        assert kept() - before >= 290
+        assert server.get("/open").status == 200
+        for peer in peers:
+            assert peer.response().status == 200
+    server.idle()
+    assert kept() <= max(before, 130)

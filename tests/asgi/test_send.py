@@ -93,6 +93,9 @@ class TestUnknown:
         [
             "http.response",
             "http.response.starts",
+            "http.response.bodies",
+            "http.response.body2",
+            "http.response.bod",
             "http.response.foo",
             "http.request",
             "http.disconnect",
@@ -105,10 +108,11 @@ class TestUnknown:
     )
     def test_event(self, server: Server, name: str) -> None:
         """Refused where it stands: before the start, in the body, after the end."""
-        fault(server, {"type": name}, START, BODY, at=0, words=(f"'{name}'",))
+        message = {**START, **MORE, "type": name}  # all it could want
+        fault(server, message, START, BODY, at=0, words=(f"'{name}'",))
         end = {"type": "http.response.body", "body": b""}
-        fault(server, START, MORE, {"type": name}, end, at=2, words=(f"'{name}'",))
-        fault(server, START, BODY, {"type": name}, at=2, words=(f"'{name}'",))
+        fault(server, START, MORE, message, end, at=2, words=(f"'{name}'",))
+        fault(server, START, BODY, message, at=2, words=(f"'{name}'",))
 
     @pytest.mark.parametrize("name", ["http.response.push", "http.response.pathsend", "http.response.zerocopysend"])
     def test_extension_that_is_not_offered(self, server: Server, name: str) -> None:
@@ -355,6 +359,20 @@ def test_type_that_is_not_interned(server: Server) -> None:
     """A message that came over a queue or out of JSON has an equal text, not the same object."""
     server.use(Script({**START, "type": "".join(["http.", "response.start"])}, {**BODY, "type": "".join(["http.response", ".body"])}))
     assert server.get().body == b"ok"
+
+
+@pytest.mark.parametrize("extra", [{}, {"x": 1}], ids=["", "extra"])
+def test_keys_that_are_not_interned(server: Server, extra: dict[str, Any]) -> None:
+    """Nor are the keys of such a message; what it lacks is not missed because of that."""
+
+    def other(message: dict[str, Any]) -> dict[str, Any]:
+        return {Name(key) if key == "type" else key[:1] + key[1:]: value for key, value in message.items()}
+
+    start = other({**START, "headers": [(b"x-a", b"b")], **extra})
+    server.use(Script(start, other({**MORE, **extra}), other({**BODY, "more_body": True}), other({**BODY, **extra})))
+    reply = server.get()
+    assert reply.body == MORE["body"] + 2 * BODY["body"]
+    assert reply.header("x-a") == "b"
 
 
 @pytest.mark.parametrize(

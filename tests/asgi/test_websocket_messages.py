@@ -54,6 +54,10 @@ SENDS: list[tuple[dict[str, Any], str | bytes]] = [
     ({"text": type("Text", (str,), {})("sub")}, "sub"),
     ({"bytes": type("Bytes", (bytes,), {})(b"sub")}, b"sub"),
     ({"text": "a", "more": object()}, "a"),
+    ({"bytes": b"a", "more": object()}, b"a"),
+    ({"text": None, "more": object(), "bytes": b"a"}, b"a"),
+    ({"".join(["by", "tes"]): b"a"}, b"a"),  # not interned
+    ({"".join(["te", "xt"]): "a"}, "a"),
 ]
 
 

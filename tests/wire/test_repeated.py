@@ -148,12 +148,37 @@ def test_a_long_section(server: Server, size: int) -> None:
     assert [len(seen.headers[1][1]) for seen in app.whole] == [size] * 5
 
 
-@pytest.mark.parametrize("length", [80, 90, 99, 100, 101, 110, 200])
-def test_limits(length: int) -> None:
-    """Of the line, 414, and of the whole head, 431: the same as without a section to compare with."""
-    with serve(limit_request_line=100, limit_request_head=len(GOOD) + 60) as server:
-        target = b"/" + b"t" * (length - len(b"GET / HTTP/1.1"))
+@pytest.mark.parametrize("length", [80, 99, 100, 101, 102, 200])
+def test_the_limit_of_the_line(length: int) -> None:
+    target = b"/" + b"t" * (length - len(b"GET / HTTP/1.1"))
+    with serve(limit_request_line=100) as server:
         same(server, GOOD.replace(b"/good", target))
+        assert outcome(server, GOOD.replace(b"/good", target), 4)[0].startswith(b"HTTP/1.1 200" if length <= 100 else b"HTTP/1.1 414")
+
+
+@pytest.mark.parametrize("more", [0, 59, 60, 61, 200])
+def test_the_limit_of_the_whole_head(more: int) -> None:
+    target = b"/good" + b"t" * more
+    with serve(limit_request_head=len(GOOD) + 60) as server:
+        same(server, GOOD.replace(b"/good", target))
+        assert outcome(server, GOOD.replace(b"/good", target), 4)[0].startswith(b"HTTP/1.1 200" if more <= 60 else b"HTTP/1.1 431")
+
+
+def test_a_connection_between_that_ends(server: Server) -> None:
+    """Heads are parsed in one place: nothing of another connection's is left there."""
+    server.use(Recorder())
+    with server.raw() as peer:
+        for line in ["Connection: close", "Upgrade: h2c", "Content-Length: 1", "Transfer-Encoding: chunked"] * 2:
+            for _ in range(4):
+                peer.send(GOOD)
+                assert peer.response().status == 200
+            with server.raw() as other:
+                other.send(head(line, method="POST")).finish()
+                other.drain(3.0)
+            peer.send(GOOD)
+            answer = peer.response()
+            assert (answer.status, answer.header("connection")) == (200, None)
+    server.take_log()
 
 
 def test_a_proxy_that_tells_of_its_clients() -> None:

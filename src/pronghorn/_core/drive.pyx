@@ -6,7 +6,7 @@ import itertools
 import sys
 import threading
 
-from cpython.dict cimport PyDict_DelItem, PyDict_GetItem, PyDict_SetItem
+from cpython.dict cimport PyDict_DelItem, PyDict_SetDefault, PyDict_SetItem
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF
 
@@ -81,8 +81,10 @@ cdef object enter_task(object loop, object task):
     cdef PyObject* before
     if current_tasks is None:
         return swap_current_task(loop, task)
-    before = PyDict_GetItem(current_tasks, loop)
-    result = None if before is NULL else <object> before
+    before = PyDict_SetDefault(current_tasks, loop, task)
+    if before is <PyObject*> task:
+        return None
+    result = <object> before
     PyDict_SetItem(current_tasks, loop, task)
     return result
 

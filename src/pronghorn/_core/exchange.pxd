@@ -11,11 +11,12 @@ An exchange outlives its connection when the application works on after the resp
 application has kept nothing of it.
 """
 
-from libc.stdint cimport int64_t, uint8_t, uint16_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
 from .drive cimport Call, Drive
 from .future cimport Wait
 from .journal cimport Journal
+from .message cimport Message
 from .wire cimport Wire
 
 
@@ -59,10 +60,11 @@ cdef class Application:
     cdef readonly size_t total          # responses completed
     cdef readonly size_t active         # calls of the application that have not ended
     cdef Conversation first             # those among them that have waited: a list
-    cdef list pool                      # exchanges to use again
+    cdef Conversation idle              # exchanges to use again: a list, too
+    cdef uint32_t idles
     cdef bint cancelling                # the server cancels what still runs
     cdef str root_path
-    cdef str version            # of ASGI, as the scope says it
+    cdef dict asgi                      # copied into each scope, too
 
     cpdef dict template(self, object server, str scheme)
     cdef Exchange begin(self, Responder wire, dict template, object client, object method, object path, object raw_path,
@@ -84,7 +86,7 @@ cdef class Conversation(Call):
     cdef Receive spare          # the awaitable of the last receive()
     cdef object waiters         # None, a Wait, or a list of them: receive() and send() calls that wait
     cdef Wait rested            # one to use again, or None
-    cdef Conversation previous  # in the application's list
+    cdef Conversation previous  # in the application's list, or in that of those to use again
     cdef Conversation next
     cdef int64_t length         # bytes that content-length still promises, -1 without one
     cdef int64_t size           # bytes of the response's body so far
@@ -105,9 +107,9 @@ cdef class Conversation(Call):
     cdef object message(self)
     cdef object sent(self, object message)
     cdef Wait wait(self)
-    cdef int process(self, dict message, object kind) except -1
-    cdef int start_response(self, dict message) except -1
-    cdef int send_body(self, dict message) except -1
+    cdef int process(self, dict message, Message* parts) except -1
+    cdef int start_response(self, dict message, Message* parts) except -1
+    cdef int send_body(self, dict message, Message* parts) except -1
     cdef void fail(self, bint started) noexcept
     cdef void answered(self, int status) noexcept
     cdef void account(self) noexcept

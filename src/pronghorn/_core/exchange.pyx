@@ -6,11 +6,12 @@ from asyncio import CancelledError
 
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_SetItem
+from cpython.dict cimport PyDict_Copy, PyDict_SetItem
 from cpython.object cimport PyObject
 from libc.string cimport memcpy
 
 from .journal cimport Records
+from .message cimport Message, as_dict, read_message, reads
 
 from ..calling import make_receive
 from ..errors import ClientDisconnected, MessageError
@@ -79,18 +80,17 @@ cdef class Application:
         self.state = dict(state)
         self.root_path = root_path
         self.journal = access if access is None or isinstance(access, Journal) else Records(access)
-        self.version = version
+        self.asgi = {"version": version, "spec_version": "2.5"}
         self.error = error
         self.on_limit = on_limit
         self.limit = limit
-        self.pool = []
 
     cpdef dict template(self, object server, str scheme):
         """The scope of a listener's requests, with every key in place: copying a dictionary and overwriting values
         costs a quarter of what building it does."""
         cdef dict scope = {}        # filled one by one: a literal of this size gets a third more memory for each key
         scope["type"] = "http"
-        scope["asgi"] = {"version": self.version, "spec_version": "2.5"}
+        scope["asgi"] = None
         scope["http_version"] = "1.1"
         scope["server"] = server
         scope["client"] = None
@@ -110,8 +110,11 @@ cdef class Application:
         """An exchange for a request whose head is here; `old` is HTTP/1.0."""
         cdef Exchange exchange
         cdef dict scope
-        if self.pool:
-            exchange = <Exchange> self.pool.pop()
+        if self.idle is not None:
+            exchange = <Exchange> self.idle
+            self.idle = exchange.next
+            exchange.next = None
+            self.idles -= 1
         else:
             exchange = Exchange.__new__(Exchange, self)
         exchange.wire = wire
@@ -136,7 +139,7 @@ cdef class Application:
     cdef dict scope(self, dict template, object client, object path, object raw_path, object query, list headers):
         cdef dict scope = PyDict_Copy(template)
         # What an application may write to is its own: a change must not show in another request.
-        PyDict_SetItem(scope, "asgi", PyDict_Copy(<dict> scope["asgi"]))
+        PyDict_SetItem(scope, "asgi", PyDict_Copy(self.asgi))
         extensions = scope["extensions"]
         PyDict_SetItem(scope, "extensions", {} if extensions is None else {"tls": PyDict_Copy(<dict> extensions["tls"])})
         PyDict_SetItem(scope, "state", PyDict_Copy(self.state))
@@ -341,14 +344,14 @@ cdef class Conversation(Call):
         return self.sent(message)
 
     cdef object sent(self, object message):
-        cdef PyObject* kind
+        cdef Message parts
         try:
             if type(message) is not dict:
                 message = as_dict(message)
-            kind = PyDict_GetItem(message, "type")
-            if kind is NULL:
+            read_message(<dict> message, &parts)
+            if parts.kind is NULL:
                 raise MessageError("an ASGI message must have a 'type'")
-            self.process(<dict> message, <object> kind)
+            self.process(<dict> message, &parts)
         except BaseException as error:
             return Failed.__new__(Failed, error)
         if self.wire is None or self.wire.writable:
@@ -357,9 +360,8 @@ cdef class Conversation(Call):
         (<Drain> drain).exchange = self
         return drain
 
-    cdef int start_response(self, dict message) except -1:
-        cdef PyObject* entry = PyDict_GetItem(message, "status")
-        cdef PyObject* headers = PyDict_GetItem(message, "headers")
+    cdef int start_response(self, dict message, Message* parts) except -1:
+        cdef PyObject* entry = parts.status
         cdef int status
         if entry is NULL:
             raise MessageError(f"'{message['type']}': 'status' is missing")
@@ -369,7 +371,7 @@ cdef class Conversation(Call):
             raise MessageError(f"'{message['type']}': 'status' must be from 200 to 599, not {<object> entry}")
         status = <object> entry
         self.bodiless = self.bodiless or status == 204 or status == 304
-        given = () if headers is NULL else <object> headers
+        given = () if parts.headers is NULL else <object> parts.headers
         if self.line is not None:
             given = self.application.journal.readable(given)
         (<Responder> self.wire).write_head(status, given, self.bodiless, &self.length)
@@ -392,9 +394,9 @@ cdef class Conversation(Call):
             self.line = None
             self.application.journal.close(line, self.status, self.size)
 
-    cdef int send_body(self, dict message) except -1:
-        cdef PyObject* entry = PyDict_GetItem(message, "body")
-        cdef PyObject* more = PyDict_GetItem(message, "more_body")
+    cdef int send_body(self, dict message, Message* parts) except -1:
+        cdef PyObject* entry = parts.body
+        cdef PyObject* more = parts.more_body
         cdef bint last = True
         cdef Responder wire = <Responder> self.wire
         cdef bytes body
@@ -437,7 +439,7 @@ cdef class Conversation(Call):
             self.wake(False)
         return 0
 
-    cdef int process(self, dict message, object kind) except -1:
+    cdef int process(self, dict message, Message* parts) except -1:
         """What send() does with a message of this type; raises MessageError when it breaks a rule."""
         raise NotImplementedError
 
@@ -503,7 +505,7 @@ cdef class Exchange(Conversation):
                 or Py_REFCNT(<PyObject*> self.receive_call) != references \
                 or Py_REFCNT(<PyObject*> self) > 3 + PYTHON_RECEIVE + (self.spare is not None) \
                 or (self.spare is not None and Py_REFCNT(<PyObject*> self.spare) != 1) \
-                or self.waiters is not None or len(self.application.pool) >= POOL:
+                or self.waiters is not None or self.application.idles >= POOL:
             # The callables hold the exchange, too: it would only be freed by the collector.
             self.send_call = self.receive_call = self.spare = None
             return
@@ -511,7 +513,9 @@ cdef class Exchange(Conversation):
         self.body = None
         self.more = None
         self.buffered = 0
-        self.application.pool.append(self)
+        self.next = self.application.idle
+        self.application.idle = self
+        self.application.idles += 1
 
     # receive() and send()
 
@@ -543,27 +547,20 @@ cdef class Exchange(Conversation):
         self.buffered = 0
         return body
 
-    cdef int process(self, dict message, object kind) except -1:
+    cdef int process(self, dict message, Message* parts) except -1:
         if self.response == LOST:
             raise ClientDisconnected("the client has gone")
-        if self.response == STARTED and kind == "http.response.body":
-            return self.send_body(message)
-        if self.response == AWAITED and kind == "http.response.start":
-            return self.start_response(message)
-        return self.unexpected(kind)
+        if self.response == STARTED and reads(<object> parts.kind, "http.response.body"):
+            return self.send_body(message, parts)
+        if self.response == AWAITED and reads(<object> parts.kind, "http.response.start"):
+            return self.start_response(message, parts)
+        return self.unexpected(<object> parts.kind)
 
     cdef int unexpected(self, object kind) except -1:
         if self.response == COMPLETE:
             raise MessageError(f"Unexpected ASGI message '{kind}' sent, after response already completed.")
         expected = "http.response.start" if self.response == AWAITED else "http.response.body"
         raise MessageError(f"Expected ASGI message '{expected}', but got '{kind}'.")
-
-
-cdef dict as_dict(object message):
-    try:
-        return dict(message)
-    except (TypeError, ValueError):
-        raise MessageError(f"an ASGI message must be a dict, not {type(message).__name__}") from None
 
 
 def is_disconnect(error) -> bool:

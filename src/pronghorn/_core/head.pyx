@@ -6,7 +6,7 @@
 import sys
 
 from libc.stdlib cimport malloc
-from libc.string cimport memchr, memcpy, memset
+from libc.string cimport memchr, memcmp, memcpy, memset
 
 from .llhttp cimport *
 from .octets cimport TOKEN
@@ -129,17 +129,17 @@ cdef void reset_head(Head* head) noexcept nogil:
 
 cdef Parsed start_head(Head* head, Memory* memory, const char* at, const char* end, const char** rest) noexcept nogil:
     """A new head, of which what stands from `at` to `end` is here."""
-    reset_head(head)
     head.base = at
     if memory.section is not NULL and run_line(head, memory, end):
         rest[0] = at + head.length
         return COMPLETE
+    reset_head(head)
     return run_head(head, at, end - at, rest)
 
 
 cdef bint run_line(Head* head, Memory* memory, const char* end) noexcept nogil:
     """Where a request line comes before the section that the connection remembers: parse no more than the line.
-    Otherwise, and when anything is wrong or unusual about the line, nothing has happened."""
+    False when anything is wrong or unusual about it."""
     cdef const char* line_end = <const char*> memchr(head.base, c'\n', end - head.base)
     cdef Section* section
     if line_end is NULL:
@@ -149,15 +149,34 @@ cdef bint run_line(Head* head, Memory* memory, const char* end) noexcept nogil:
     if section is NULL:
         return False
     head.length = (line_end - head.base) + section.length
-    if not (head.limits.total and head.length > head.limits.total) \
-            and llhttp_execute(&head.parser, head.base, line_end - head.base) == HPE_OK \
-            and llhttp_execute(&head.parser, b"\r\n", 2) == HPE_PAUSED \
-            and head.parser.http_major == 1 and head.parser.http_minor == 1 \
-            and head.base[head.target] == c'/' and head.base + head.target + head.target_length < line_end:
-        head.again = section
-        return True
-    reset_head(head)
-    return False
+    if head.limits.total and head.length > head.limits.total:
+        return False
+    if not plain_line(head, line_end):
+        reset_head(head)
+        if llhttp_execute(&head.parser, head.base, line_end - head.base) != HPE_OK \
+                or llhttp_execute(&head.parser, b"\r\n", 2) != HPE_PAUSED \
+                or head.parser.http_major != 1 or head.parser.http_minor != 1 \
+                or head.base[head.target] != c'/' or head.base + head.target + head.target_length >= line_end:
+            return False
+    head.again = section
+    return True
+
+
+cdef bint plain_line(Head* head, const char* line_end) noexcept nogil:
+    """The line that most requests have, as llhttp would have left it; False: another one. What a target may consist of
+    is stricter than in llhttp, and looked at later for every request (see target.pxd)."""
+    cdef size_t length = line_end - head.base
+    if length < 16 or memcmp(head.base, b"GET /", 5) != 0 or memcmp(line_end - 11, b" HTTP/1.1\r\n", 11) != 0:
+        return False
+    if head.limits.line and length - 2 > head.limits.line:
+        return False
+    head.parser.method = HTTP_GET
+    head.parser.http_major = head.parser.http_minor = 1
+    head.target = 4
+    head.target_length = <uint32_t> (length - 15)
+    head.count = head.flags = head.status = 0
+    head.part = TARGET
+    return True
 
 
 cdef const char* fields_of(Head* head) noexcept nogil:

@@ -34,6 +34,7 @@ cdef extern from "llhttp.h":
         HPE_INVALID_VERSION
 
     ctypedef enum llhttp_method_t:
+        HTTP_GET
         HTTP_HEAD
         HTTP_CONNECT
         HTTP_OPTIONS

@@ -1,6 +1,10 @@
 """Classes of octets that HTTP's grammar names, and numbers as it writes them."""
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.string cimport memcpy
+
+cdef enum:
+    WORD = 8                    # octets that are looked at together
 
 
 cdef extern from *:
@@ -21,6 +25,55 @@ cdef inline bint is_text(uint8_t octet) noexcept nogil:
 
 cdef inline uint8_t lower(uint8_t octet) noexcept nogil:
     return octet | (<uint8_t> (octet - c'A') < 26) << 5
+
+
+cdef inline uint64_t each(uint8_t octet) noexcept nogil:
+    """A word of eight of them."""
+    return octet * <uint64_t> 0x0101010101010101
+
+
+cdef inline uint64_t word_of(const char* text) noexcept nogil:
+    cdef uint64_t word
+    memcpy(&word, text, WORD)
+    return word
+
+
+cdef inline bint copy_plain_name(char* target, const char* text, size_t length) noexcept nogil:
+    """Copy a name of eight octets or more that is made of lower-case letters and hyphens, as most are. False: it is not;
+    then something has been written all the same, no longer than the name.
+
+    The upper bit of each octet of a word tells; sums of 7-bit octets do not reach the next one."""
+    cdef uint64_t word, bad = 0
+    cdef size_t at = 0
+    if length < WORD:
+        return False
+    while True:
+        word = word_of(text + at)
+        # At least a, not above z; or no difference from a hyphen.
+        bad |= word | ~(((word + each(0x1f)) & ~(word + each(0x05)))
+                        | ~((word ^ each(c'-')) + each(0x7f)))
+        memcpy(target + at, &word, WORD)
+        if at + WORD == length:
+            return bad & each(0x80) == 0
+        at += WORD
+        if at > length - WORD:
+            at = length - WORD          # the last one overlaps
+
+
+cdef inline bint is_plain_text(const char* text, size_t length) noexcept nogil:
+    """Whether eight octets or more are printable ASCII; False: they may not be."""
+    cdef uint64_t word, bad = 0
+    cdef size_t at = 0
+    if length < WORD:
+        return False
+    while True:
+        word = word_of(text + at)
+        bad |= word | ~(word + each(0x60)) | (word + each(0x01))      # below a space; DEL
+        if at + WORD == length:
+            return bad & each(0x80) == 0
+        at += WORD
+        if at > length - WORD:
+            at = length - WORD
 
 
 cdef inline uint8_t hex_value(uint8_t octet) noexcept nogil:

@@ -98,6 +98,7 @@ cdef extern from "<sys/socket.h>" nogil:
         iovec* msg_iov
         size_t msg_iovlen
     ssize_t sendmsg(int fd, const msghdr* message, int flags)
+    ssize_t c_send "send" (int fd, const void* data, size_t length, int flags)
     int MSG_NOSIGNAL
     int MSG_DONTWAIT
 
@@ -256,17 +257,21 @@ cdef Sent send_queue(Queue* queue, int fd) noexcept:
     cdef ssize_t sent
     cdef size_t left, offered
     while queue.first is not NULL:
-        memset(&message, 0, sizeof(message))
-        message.msg_iov = parts
         piece = queue.first
-        offered = 0
-        while piece is not NULL and message.msg_iovlen < PARTS:
-            parts[message.msg_iovlen].iov_base = <void*> piece.data
-            parts[message.msg_iovlen].iov_len = piece.length
-            offered += piece.length
-            message.msg_iovlen += 1
-            piece = piece.next
-        sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT)
+        if piece.next is NULL:      # costs the system less than a list of one
+            offered = piece.length
+            sent = c_send(fd, piece.data, offered, MSG_NOSIGNAL | MSG_DONTWAIT)
+        else:
+            memset(&message, 0, sizeof(message))
+            message.msg_iov = parts
+            offered = 0
+            while piece is not NULL and message.msg_iovlen < PARTS:
+                parts[message.msg_iovlen].iov_base = <void*> piece.data
+                parts[message.msg_iovlen].iov_len = piece.length
+                offered += piece.length
+                message.msg_iovlen += 1
+                piece = piece.next
+            sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT)
         if sent < 0:
             if errno == EINTR:
                 continue

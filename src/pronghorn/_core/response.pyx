@@ -10,7 +10,7 @@ from libc.string cimport memcmp, memcpy
 
 from ..errors import MessageError
 
-from .octets cimport TOKEN, lower, read_length
+from .octets cimport TOKEN, copy_plain_name, is_plain_text, lower, read_length
 from .output cimport append, reserve
 
 # Status lines from 100 to 599, ready to copy.
@@ -80,15 +80,16 @@ cdef int write_headers(Output out, object headers, Declared* declared, str messa
         value_length = PyBytes_GET_SIZE(value)
         line = target = reserve(out, name_length + value_length + 4)
         source = <const unsigned char*> PyBytes_AS_STRING(name)
-        good = name_length > 0
-        for j in range(name_length):
-            octet = source[j]
-            good &= TOKEN[octet]
-            target[j] = <char> lower(octet)
-        if not good:
-            refuse(message, f"invalid HTTP header name {name!r}"[:200])
+        if not copy_plain_name(target, <const char*> source, name_length):
+            good = name_length > 0
+            for j in range(name_length):
+                octet = source[j]
+                good &= TOKEN[octet]
+                target[j] = <char> lower(octet)
+            if not good:
+                refuse(message, f"invalid HTTP header name {name!r}"[:200])
         source = <const unsigned char*> PyBytes_AS_STRING(value)
-        if not printable(source, value_length):
+        if not (is_plain_text(<const char*> source, value_length) or printable(source, value_length)):
             refuse(message, f"invalid HTTP header value in {name!r}: control characters are not allowed"[:200])
 
         if name_length == 14:

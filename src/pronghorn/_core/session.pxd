@@ -11,6 +11,7 @@ on the wire is a Channel.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from .exchange cimport CLIENT_GONE, Application, Conversation, Responder
+from .message cimport Message
 from .wire cimport Wire
 
 
@@ -55,7 +56,7 @@ cdef class Session(Conversation):
 
     cdef int accept(self, dict message) except -1
     cdef int deny(self) except -1
-    cdef int send_message(self, dict message) except -1
+    cdef int send_message(self, Message* parts) except -1
     cdef int send_close(self, dict message) except -1
     cdef int refuse(self, object kind) except -1
     cdef void close(self, int code, bytes reason) noexcept

@@ -4,7 +4,7 @@
 from asyncio import CancelledError
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_GetItem, PyDict_SetItem
+from cpython.dict cimport PyDict_SetItem
 from cpython.list cimport PyList_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_GET_LENGTH, PyUnicode_KIND
@@ -13,6 +13,7 @@ from .bound cimport Bound, bind
 from .exchange cimport AWAITED, CLIENT_GONE, COMPLETE, LOST, STARTED
 from .frames cimport ABNORMAL, INTERNAL_ERROR, NORMAL, SERVICE_RESTART, legal_close
 from .journal cimport client_text, target_text
+from .message cimport Message, reads
 
 from ..errors import ClientDisconnected, MessageError
 from .exchange import is_disconnect
@@ -199,23 +200,24 @@ cdef class Session(Conversation):
 
     # send()
 
-    cdef int process(self, dict message, object kind) except -1:
+    cdef int process(self, dict message, Message* parts) except -1:
+        cdef object kind = <object> parts.kind
         if self.phase == OPEN:
-            if kind == "websocket.send":
-                return self.send_message(message)
-            if kind == "websocket.close":
+            if reads(kind, "websocket.send"):
+                return self.send_message(parts)
+            if reads(kind, "websocket.close"):
                 return self.send_close(message)
         elif self.phase == ASKED:
-            if kind == "websocket.accept":
+            if reads(kind, "websocket.accept"):
                 return self.accept(message)
-            if kind == "websocket.close":
+            if reads(kind, "websocket.close"):
                 return self.deny()
-            if kind == "websocket.http.response.start":
-                self.start_response(message)
+            if reads(kind, "websocket.http.response.start"):
+                self.start_response(message, parts)
                 self.phase = DENIED
                 return 0
-        elif self.phase == DENIED and self.response == STARTED and kind == "websocket.http.response.body":
-            self.send_body(message)
+        elif self.phase == DENIED and self.response == STARTED and reads(kind, "websocket.http.response.body"):
+            self.send_body(message, parts)
             if self.response == COMPLETE:       # from now on receive() says so
                 self.over(ABNORMAL, "")
                 self.wake(False)
@@ -286,8 +288,8 @@ cdef class Session(Conversation):
         self.wake(False)
         return 0
 
-    cdef int send_message(self, dict message) except -1:
-        cdef PyObject* entry = PyDict_GetItem(message, "text")
+    cdef int send_message(self, Message* parts) except -1:
+        cdef PyObject* entry = parts.text
         cdef Py_ssize_t size = 0
         cdef const char* data
         cdef bytes payload
@@ -295,15 +297,14 @@ cdef class Session(Conversation):
             text = <object> entry
             if not isinstance(text, str):
                 raise MessageError(f"'websocket.send': 'text' must be a str, not {type(text).__name__}")
-            entry = PyDict_GetItem(message, "bytes")
-            if entry is not NULL and <object> entry is not None:
+            if parts.octets is not NULL and <object> parts.octets is not None:
                 raise MessageError("'websocket.send': 'text' and 'bytes' are both there")
             try:
                 data = PyUnicode_AsUTF8AndSize(text, &size)
             except UnicodeEncodeError as error:
                 raise MessageError(f"'websocket.send': 'text' cannot be sent: {error}") from None
             return (<Channel> self.wire).send_message(True, data, size, text)
-        entry = PyDict_GetItem(message, "bytes")
+        entry = parts.octets
         if entry is NULL or <object> entry is None:
             raise MessageError("'websocket.send': either 'text' or 'bytes' must be there")
         if type(<object> entry) is bytes:

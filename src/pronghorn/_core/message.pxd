@@ -1,0 +1,23 @@
+"""What an application sends: the parts of an ASGI message, found in one pass over it.
+
+A message has two or three keys, which the interpreter keeps once for the whole program: comparing each with those that
+are known takes less time than asking the dict for each that may be there.
+"""
+
+from cpython.object cimport PyObject
+
+
+cdef struct Message:
+    # All borrowed from the dict; NULL where it has none.
+    PyObject* kind              # "type"
+    PyObject* status
+    PyObject* headers
+    PyObject* body
+    PyObject* more_body
+    PyObject* text
+    PyObject* octets            # "bytes"
+
+
+cdef dict as_dict(object message)
+cdef void read_message(dict source, Message* message) noexcept
+cdef bint reads(object text, str word) except -1

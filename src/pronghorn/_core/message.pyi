@@ -1,0 +1,1 @@
+# Nothing to be called from Python: messages are read from exchange and session.
