@@ -5,15 +5,19 @@ A request to /block stops the loop until all others have been sent, so that they
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+import sessions
+from frames import connect, frame
 from peer import Peer
 from probes import head
-from serving import Server
+from serving import Server, serve
 
 COUNT = 40
 SETTINGS = {"write_high_water": 65_536}
@@ -25,12 +29,27 @@ class App:
     def __init__(self) -> None:
         self.go = threading.Event()
         self.blocked = threading.Event()
+        self.waiting = asyncio.Event()
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket":
+            return await sessions.echo(scope, receive, send)
         path = scope["path"]
+        body = path.encode()
         if path == "/block":
             self.blocked.set()
             self.go.wait(5)
+        elif path == "/wait":
+            await self.waiting.wait()
+        elif path == "/open":
+            self.waiting.set()
+        elif path == "/echo":
+            body = b""
+            more = True
+            while more:
+                message = await receive()
+                body += message["body"]
+                more = message["more_body"]
         until = time.perf_counter() + 30e-6
         while time.perf_counter() < until:
             pass
@@ -45,17 +64,25 @@ class App:
             await send({"type": "http.response.body", "body": b"a" * 3_000_000, "more_body": True})
         if path == "/broken":
             raise RuntimeError("in the middle")
-        await send({"type": "http.response.body", "body": path.encode()})
+        await send({"type": "http.response.body", "body": body})
 
 
-def together(server: Server, sender: Callable[[Peer, int], None]) -> list[Peer]:
-    """Connections whose requests are all read in one turn of the loop."""
+def together(server: Server, sender: Callable[[Peer, int], object], before: Callable[[Peer, int], object] | None = None) -> list[Peer]:
+    """Connections whose requests are all read in one turn of the loop; what is sent `before` is read in an earlier one."""
     app = App()
     server.use(app)
     peers = [server.raw() for _ in range(COUNT)]
     for peer in peers:  # they are accepted, and their handshakes are over
         assert peer.send(head(method="GET", target="/first")).response().body == b"/first"
+    return batch(server, app, peers, sender, before)
+
+
+def batch(server: Server, app: App, peers: list[Peer], sender: Callable[[Peer, int], object], before: Callable[[Peer, int], object] | None = None) -> list[Peer]:
     with server.raw() as blocker:
+        if before:
+            for number, peer in enumerate(peers):
+                before(peer, number)
+            assert blocker.send(head(method="GET", target="/first")).response().body == b"/first"
         blocker.send(head(method="GET", target="/block"))
         assert app.blocked.wait(5)
         for number, peer in enumerate(peers):
@@ -72,7 +99,7 @@ def close(peers: list[Peer]) -> None:
 
 @pytest.mark.parametrize("path", ["/a", "/pieces", "/large"])
 def test_everybody_is_answered(server: Server, path: str) -> None:
-    peers = together(server, lambda peer, number: peer.send(head(method="GET", target=path)) and None)
+    peers = together(server, lambda peer, number: peer.send(head(method="GET", target=path)))
     expected = {"/a": b"", "/pieces": b"01234", "/large": b"a" * 3_000_000}[path] + path.encode()
     for _ in range(2):
         for peer in peers:
@@ -87,7 +114,7 @@ def test_pipelined(server: Server) -> None:
     """In order, also when small and large answers take turns."""
     paths = ["/1", "/large", "/2", "/pieces", "/3"]
     data = b"".join(head(method="GET", target=path) for path in paths)
-    peers = together(server, lambda peer, number: peer.send(data) and None)
+    peers = together(server, lambda peer, number: peer.send(data))
     for peer in peers:
         for path in paths:
             assert peer.response().header("x-path") == path
@@ -96,7 +123,7 @@ def test_pipelined(server: Server) -> None:
 
 def test_last_answers(server: Server) -> None:
     """A connection that is to be closed is closed behind what was held."""
-    peers = together(server, lambda peer, number: peer.send(head(method="GET", target="/close")) and None)
+    peers = together(server, lambda peer, number: peer.send(head(method="GET", target="/close")))
     for peer in peers:
         assert peer.response().body == b"/close"
         assert peer.ended() == "fin"
@@ -104,7 +131,7 @@ def test_last_answers(server: Server) -> None:
 
 
 def test_half_closed(server: Server) -> None:
-    peers = together(server, lambda peer, number: peer.send(head(method="GET", target="/a")).finish() and None)
+    peers = together(server, lambda peer, number: peer.send(head(method="GET", target="/a")).finish())
     for peer in peers:
         assert peer.response().body == b"/a"
         assert peer.ended() == "fin"
@@ -140,3 +167,104 @@ def test_applications_that_fail(server: Server) -> None:
             assert peer.response().body == b"/a"
     close(peers)
     assert len(server.take_log()) == COUNT // 2
+
+
+SIZES = [1, 100, 3000, *range(4040, 4110), 8191, 8192, 8193, 20_000, 70_000]
+
+
+@pytest.mark.parametrize("start", range(0, len(SIZES), COUNT))
+def test_requests_of_every_size(server: Server, start: int) -> None:
+    """Those that are longer than what is read ahead of their turn, or as long."""
+    sizes = (SIZES[start : start + COUNT] * COUNT)[:COUNT]
+
+    def sender(peer: Peer, number: int) -> None:
+        peer.send(echo(sizes[number]))
+
+    peers = together(server, sender)
+    for _ in range(2):
+        for number, peer in enumerate(peers):
+            assert peer.response().body == contents(sizes[number])
+            peer.send(echo(sizes[number]))
+    for number, peer in enumerate(peers):
+        assert peer.response().body == contents(sizes[number])
+    close(peers)
+
+
+def contents(size: int) -> bytes:
+    return b"".join(b"%7d " % number for number in range(size // 8 + 1))[:size]
+
+
+def echo(size: int) -> bytes:
+    return head(f"Content-Length: {size}", target="/echo") + contents(size)
+
+
+@pytest.mark.parametrize("size", [60, 4096, 5000])
+def test_requests_in_two_parts(server: Server, size: int) -> None:
+    """One part before, one in the batch; in one half of them the cut is in the head."""
+    request = echo(size)
+    cuts = [(number * 7) % (len(request) - size) + 1 if number % 2 else len(request) - size + number % size for number in range(COUNT)]
+
+    def before(peer: Peer, number: int) -> None:
+        peer.send(request[: cuts[number]])
+
+    def sender(peer: Peer, number: int) -> None:
+        peer.send(request[cuts[number] :])
+
+    peers = together(server, sender, before)
+    for peer in peers:
+        assert peer.response().body == contents(size)
+    close(peers)
+
+
+def test_requests_behind_one_that_waits(server: Server) -> None:
+    """They are read, and kept until it is answered."""
+
+    def before(peer: Peer, number: int) -> None:
+        peer.send(head(method="GET", target="/wait"))
+
+    def sender(peer: Peer, number: int) -> None:
+        peer.send(head(method="GET", target=f"/{number}") + echo(30 * number)[: 5000 - number])
+
+    peers = together(server, sender, before)
+    server.until(lambda: server.active == COUNT, "all are waiting")
+    assert server.get("/open").body == b"/open"
+    for number, peer in enumerate(peers):
+        assert peer.response().body == b"/wait"
+        assert peer.response().body == f"/{number}".encode()
+        assert peer.response().body == contents(30 * number)
+    close(peers)
+
+
+def test_one_that_has_to_give_way() -> None:
+    """A new connection is in the batch, too, and takes the place of one that has been idle, and has just sent something."""
+    with serve(limit_connections=COUNT + 1) as server:
+        new: list[Peer] = []
+
+        def sender(peer: Peer, number: int) -> None:
+            peer.send(head(method="GET", target="/a"))
+            if number % 8 == 0:
+                new.append(server.raw().send(head(method="GET", target="/new")))
+
+        peers = together(server, sender)
+        for peer in peers:
+            with suppress(OSError):  # it has been closed
+                peer.finish()
+        assert {peer.drain()[0].count(b"HTTP/1.1 200") for peer in peers} <= {0, 1}
+        assert server.get("/a").body == b"/a"
+        close(peers + new)
+
+
+def test_websockets(server: Server) -> None:
+    def sender(client: Peer, number: int) -> None:
+        client.send(frame(2, contents(4060 + number)) + frame(2, b"a"))
+
+    app = App()
+    server.use(app)
+    clients = [connect(server) for _ in range(COUNT)]
+    for client in clients:
+        assert client.send(frame(1, b"first")) and client.message() == "first"
+    batch(server, app, [*clients], sender)
+    for number, client in enumerate(clients):
+        assert [client.message(), client.message()] == [contents(4060 + number), b"a"]
+        client.leave()
+    close([*clients])

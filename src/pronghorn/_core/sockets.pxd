@@ -14,7 +14,10 @@ from .poll cimport Acceptor, Poll, Queue, Watch
 cdef enum:
     MOST_HELD = 64              # connections whose output is sent together
     CROWD = 4                   # connections that are ready at once, from which on there is something to gain
+    PLACES = 32                 # connections that are read from before the first of them is served
+    PLACE = 4096                # bytes for what each of them has sent
     SHARES = 256                # processes that may listen to the same sockets
+    BROKEN_OFF = -1
     NOBODY = 0xFFFFFFFF         # connections of one that does not accept any
 
 cdef struct Share:
@@ -34,10 +37,14 @@ cdef class Sockets(Poll):
     cdef Share* shares          # the same
     cdef int slot               # ours
 
+    cdef char* places           # PLACES of them, one after the other; NULL until they are needed
+    cdef int early              # in the batch: up to where connections have been read from
+
     cdef list held              # connections whose output waits for that of others
     cdef double before          # when the event before this one was done with
     cdef double first           # when the first of them was held
 
+    cdef void read_early(self) noexcept
     cdef void release(self) noexcept
     cdef void publish(self, uint32_t connections) noexcept
     cdef void bury(self, SocketConnection connection) noexcept
@@ -51,6 +58,9 @@ cdef class SocketConnection(Connection):
     # `transport` is the Sockets.
     cdef Watch watch            # its `watched` means: the socket is open
     cdef Queue* pending         # output that the socket did not take, or NULL
+    cdef int early              # bytes that have been read and wait in `place`; BROKEN_OFF: the socket has failed instead
+    cdef uint8_t place
+    cdef uint8_t brief          # what came last would have fitted there
     cdef uint8_t deaf           # nothing is read: reading pauses, or there is nothing more to come
     cdef uint8_t finished       # the client has shut down its side, or we are only waiting for `pending` to go out
     cdef uint8_t shutting       # our side is to be shut down after that
@@ -58,6 +68,7 @@ cdef class SocketConnection(Connection):
 
     cdef void ready(self, uint32_t events) noexcept
     cdef void readable(self) noexcept
+    cdef void take_early(self) noexcept
     cdef void writable(self) noexcept
     cdef void put(self) noexcept
     cdef void dispose(self) noexcept

@@ -5,6 +5,7 @@ import os
 
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint32_t
+from libc.stdlib cimport free, malloc
 
 from .edge cimport READ_BUFFER, reset_on_close
 from .poll cimport (
@@ -35,7 +36,7 @@ cdef extern from *:
     """
     double monotonic() nogil
 
-cdef double QUICK = 8e-6        # seconds: an application that takes less keeps its clients awake
+cdef double QUICK = 12e-6       # seconds: an application that takes less keeps its clients awake
 cdef double SLOW = 2e-4         # one that takes more is not waited for
 cdef double LONGEST = 1e-3      # seconds until what is held is sent all the same
 cdef uint32_t SLACK = 1         # connections more than another process has that are no reason to wait for it
@@ -70,6 +71,9 @@ cdef class Sockets(Poll):
         self.high_water = connections.write_high_water or HIGH_WATER
         self.low_water = self.high_water // 4
 
+    def __dealloc__(self):
+        free(self.places)
+
     def accept(self, int fd, Entrance entrance):
         """Accept connections from a listening socket until close() is called on what this returns."""
         return SocketAcceptor(self, fd, entrance)
@@ -88,8 +92,36 @@ cdef class Sockets(Poll):
         self.settle()
 
     cdef void begun(self) noexcept:
+        self.early = 0
         if self.count >= CROWD:
+            self.read_early()
             self.before = monotonic()
+
+    cdef void read_early(self) noexcept:
+        """Read from the next connections of the batch what will be served when it is their turn. The system's code and the
+        application's displace each other from the processor's caches: each runs faster many times in a row.
+
+        It is what recv() at their turn would have found, or less; who has been closed by then is not told of it."""
+        cdef Watch* watch
+        cdef SocketConnection connection
+        cdef ssize_t length
+        cdef int place = 0
+        if self.places is NULL:
+            self.places = <char*> malloc(PLACES * PLACE)
+        while self.early < self.count and place < PLACES and self.places is not NULL:
+            watch = <Watch*> self.batch[self.early].data.ptr
+            # An end, or an error that has been reported, is left to its turn.
+            if watch is not NULL and watch.ready is connection_ready and self.batch[self.early].events == EPOLLIN:
+                connection = <SocketConnection> watch.subject
+                if connection.brief and not (connection.deaf or connection.finished):
+                    length = recv(watch.fd, self.places + place * PLACE, PLACE, MSG_DONTWAIT)
+                    if length > 0:
+                        connection.early = <int> length
+                        connection.place = place
+                        place += 1
+                    elif length < 0 and errno != EAGAIN and errno != EINTR:
+                        connection.early = BROKEN_OFF       # the system says so only once
+            self.early += 1
 
     cdef void advanced(self) noexcept:
         """While many are served at once by an application that takes a while, the client sleeps between two answers, and
@@ -103,6 +135,9 @@ cdef class Sockets(Poll):
         self.before = now
         if self.held and (not self.connections.holding or now - self.first > LONGEST or len(self.held) >= MOST_HELD):
             self.release()
+        if self.at == self.early < self.count:
+            self.read_early()
+            self.before = monotonic()
 
     cdef void release(self) noexcept:
         cdef list held = self.held
@@ -203,7 +238,9 @@ cdef class SocketConnection(Connection):
     # From the set.
 
     cdef void ready(self, uint32_t events) noexcept:
-        if events & EPOLLIN and not (self.deaf or self.finished):
+        if self.early:
+            self.take_early()
+        elif events & EPOLLIN and not (self.deaf or self.finished):
             self.readable()
         elif events & EPOLLERR or (events & EPOLLHUP and (self.finished or self.pending is not NULL)):
             self.dispose()
@@ -229,6 +266,7 @@ cdef class SocketConnection(Connection):
             place = buffer
             room = READ_BUFFER
         length = recv(self.watch.fd, place, room, MSG_DONTWAIT)
+        self.brief = 0 < length < PLACE
         if length > 0:
             if place is buffer:
                 wire.feed(place, length, None)
@@ -240,6 +278,18 @@ cdef class SocketConnection(Connection):
                 self.close()
         elif errno != EAGAIN and errno != EINTR:
             self.dispose()
+
+    cdef void take_early(self) noexcept:
+        """What has been read ahead of its turn."""
+        cdef Wire wire = self.wire      # held: it may be switched meanwhile
+        cdef const char* data = (<Sockets> self.transport).places + self.place * PLACE
+        cdef int length = self.early
+        self.early = 0
+        self.brief = length < PLACE
+        if length == BROKEN_OFF:
+            self.dispose()
+        elif not self.finished:         # it may have been closed since
+            wire.feed(data, length, None)
 
     cdef void writable(self) noexcept:
         cdef Sent sent = send_queue(self.pending, self.watch.fd)
