@@ -38,6 +38,13 @@ cdef inline uint64_t word_of(const char* text) noexcept nogil:
     return word
 
 
+cdef inline size_t next_word(size_t at, size_t length) noexcept nogil:
+    """Where the word behind the one at `at` begins; the last one overlaps. `length`: there is none."""
+    if at + WORD == length:
+        return length
+    return min(at + WORD, length - WORD)
+
+
 cdef inline bint copy_plain_name(char* target, const char* text, size_t length) noexcept nogil:
     """Copy a name of eight octets or more that is made of lower-case letters and hyphens, as most are. False: it is not;
     then something has been written all the same, no longer than the name.
@@ -47,17 +54,14 @@ cdef inline bint copy_plain_name(char* target, const char* text, size_t length) 
     cdef size_t at = 0
     if length < WORD:
         return False
-    while True:
+    while at != length:
         word = word_of(text + at)
         # At least a, not above z; or no difference from a hyphen.
         bad |= word | ~(((word + each(0x1f)) & ~(word + each(0x05)))
                         | ~((word ^ each(c'-')) + each(0x7f)))
         memcpy(target + at, &word, WORD)
-        if at + WORD == length:
-            return bad & each(0x80) == 0
-        at += WORD
-        if at > length - WORD:
-            at = length - WORD          # the last one overlaps
+        at = next_word(at, length)
+    return bad & each(0x80) == 0
 
 
 cdef inline bint is_plain_text(const char* text, size_t length) noexcept nogil:
@@ -66,14 +70,11 @@ cdef inline bint is_plain_text(const char* text, size_t length) noexcept nogil:
     cdef size_t at = 0
     if length < WORD:
         return False
-    while True:
+    while at != length:
         word = word_of(text + at)
         bad |= word | ~(word + each(0x60)) | (word + each(0x01))      # below a space; DEL
-        if at + WORD == length:
-            return bad & each(0x80) == 0
-        at += WORD
-        if at > length - WORD:
-            at = length - WORD
+        at = next_word(at, length)
+    return bad & each(0x80) == 0
 
 
 cdef inline uint8_t hex_value(uint8_t octet) noexcept nogil:
