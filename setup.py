@@ -22,9 +22,9 @@ import vendor  # noqa: E402
 
 MODULES = [
     "octets", "bound", "future", "drive", "output", "window", "wire", "journal", "headers", "target",
-    "forwarded", "preface", "section", "head", "request", "response", "message", "exchange", "body", "frames", "utf8",
-    "deflate", "handshake", "session", "service", "websocket", "ahead", "http1", "tls", "entrance", "poll", "edge",
-    "sockets", "lifeline",
+    "forwarded", "preface", "section", "head", "request", "response", "message", "scope", "exchange", "body", "frames",
+    "utf8", "deflate", "handshake", "session", "service", "websocket", "ahead", "http1", "tls", "entrance", "poll",
+    "edge", "sockets", "lifeline",
 ]
 
 MODES = set(filter(None, os.environ.get("PRONGHORN_BUILD", "").replace(" ", "").split(",")))

@@ -105,8 +105,8 @@ class Server:
         self.thread = threading.Thread(target=self._run, name="server", daemon=True)
         self._ready = threading.Event()
         self._failure: BaseException | None = None
-        settings.setdefault("host", "127.0.0.1")
-        settings.setdefault("port", 0)
+        if "bind" not in settings:
+            settings = {"host": "127.0.0.1", "port": 0} | settings
         settings.setdefault("lifespan", "off")
         settings.setdefault("access_log", False)
         settings.setdefault("log_config", None)
@@ -115,7 +115,7 @@ class Server:
 
     def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Awaitable[Any]:
         """The application the server is given: counts the call, then hands over to the test's own."""
-        self.calls.append(scope)
+        self.calls.append(snapshot(scope))
         assert self.app is not None, "the test has set no application"
         return self.app(scope, receive, send)
 
@@ -287,6 +287,11 @@ class Server:
                 raise
             return
         assert not (log and report), "not a clean log:\n" + "\n".join(describe(record) for record in log)
+
+
+def snapshot(scope: dict[str, Any]) -> dict[str, Any]:
+    """A copy with parts of its own: the server must be free to use again what the application has not kept."""
+    return {key: value.copy() if isinstance(value, dict | list) else value for key, value in scope.items()}
 
 
 def is_connection(one: object) -> bool:

@@ -165,7 +165,7 @@ cdef class Nowhere(Wire):
 def exchange_run(Drive drive, app, list headers, int times):
     """Whole requests without a body, from the scope to the last send()."""
     cdef Application application = Application(app, drive, state={})
-    cdef dict template = application.template(("127.0.0.1", 8000), "http")
+    cdef dict template = application.scopes.template(("127.0.0.1", 8000), "http")
     cdef Nowhere wire = Nowhere()
     cdef Exchange exchange
     for _ in range(times):
@@ -195,7 +195,7 @@ def http1_feed(Drive drive, app, config, bytes requests, int times, access=None)
     cdef Application application = Application(app, drive, state={}, access=access)
     cdef Service service = Service(application, config, 0.25)
     cdef Memory edge = Memory()
-    cdef Http1 wire = Http1.__new__(Http1, service, edge, application.template(("127.0.0.1", 8000), "http"), 0)
+    cdef Http1 wire = Http1.__new__(Http1, service, edge, application.scopes.template(("127.0.0.1", 8000), "http"), 0)
     for _ in range(times):
         wire.feed(requests, len(requests), requests)
     return application.total, edge.sent

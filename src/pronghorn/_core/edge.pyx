@@ -64,7 +64,7 @@ cdef class Connections:
     def entrance(self, server, certificates=None) -> Entrance:
         """How the connections of one listener begin. server: (host, port), (path, None) or None. certificates: makes it
         TLS; see tls.Shelter."""
-        cdef dict template = self.application.template(server, "http" if certificates is None else "https")
+        cdef dict template = self.application.scopes.template(server, "http" if certificates is None else "https")
         return Entrance(self.service, template, certificates, self.proxy_protocol, self.proxies)
 
     def listener(self, Entrance entrance):

@@ -17,6 +17,7 @@ from .drive cimport Call, Drive
 from .future cimport Wait
 from .journal cimport Journal
 from .message cimport Message
+from .scope cimport Scope, Scopes
 from .wire cimport Wire
 
 
@@ -52,7 +53,7 @@ cdef class Application:
     """What all exchanges of a server share."""
     cdef readonly object app
     cdef readonly Drive drive
-    cdef readonly dict state            # lifespan state, copied into each scope
+    cdef readonly Scopes scopes
     cdef Journal journal                # the access log, or None
     cdef object error                   # logging.Logger
     cdef object on_limit                # called once, when `limit` responses are complete
@@ -63,15 +64,11 @@ cdef class Application:
     cdef Conversation idle              # exchanges to use again: a list, too
     cdef uint32_t idles
     cdef bint cancelling                # the server cancels what still runs
-    cdef str root_path
-    cdef dict asgi                      # copied into each scope, too
 
-    cpdef dict template(self, object server, str scheme)
     cdef Exchange begin(self, Responder wire, dict template, object client, object method, object path, object raw_path,
                         object query, list headers, bint old, bint bodiless)
     cdef int count(self) except -1
     cdef list waiting(self)
-    cdef dict scope(self, dict template, object client, object path, object raw_path, object query, list headers)
 
 
 cdef class Conversation(Call):
@@ -119,6 +116,7 @@ cdef class Conversation(Call):
 
 cdef class Exchange(Conversation):
     """One request and its response."""
+    cdef Scope given            # where `scope` comes from
     cdef bytes body             # what has arrived of the body, or None
     cdef bytearray more         # and what arrived behind it, or None
     cdef readonly size_t buffered

@@ -6,6 +6,7 @@ from typing import Any
 from pronghorn._core.drive import Call, Drive
 from pronghorn._core.future import Wait
 from pronghorn._core.journal import Journal
+from pronghorn._core.scope import Scopes
 from pronghorn._core.wire import Wire
 
 class Responder(Wire): ...
@@ -13,7 +14,7 @@ class Responder(Wire): ...
 class Application:
     app: Any
     drive: Drive
-    state: dict[str, Any]
+    scopes: Scopes
     limit: int
     total: int
     active: int
@@ -30,7 +31,6 @@ class Application:
         limit: int = 0,
         version: str = "3.0",
     ) -> None: ...
-    def template(self, server: tuple[str, int | None] | None, scheme: str) -> dict[str, Any]: ...
     def tasks(self) -> set[asyncio.Task[Any]]: ...
     def disconnect(self) -> None: ...
     def cancel(self, message: str | None = None) -> int: ...

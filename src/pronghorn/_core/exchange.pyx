@@ -6,12 +6,12 @@ from asyncio import CancelledError
 
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_GET_SIZE, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_Copy, PyDict_SetItem
 from cpython.object cimport PyObject
 from libc.string cimport memcpy
 
 from .journal cimport Records
 from .message cimport Message, as_dict, read_message, reads
+from .scope cimport Scope, Scopes
 
 from ..calling import make_receive
 from ..errors import ClientDisconnected, MessageError
@@ -44,8 +44,6 @@ cdef extern from "Python.h":
 # StopIteration: there receive() is a Python function, elsewhere it is a method that returns an awaitable.
 cdef bint PYTHON_RECEIVE = sys.version_info >= (3, 12)
 
-cdef str GET = sys.intern("GET")    # the very object that a parsed request has
-
 cdef enum:
     POOL = 128                  # idle exchanges kept: as many as are likely to run at once
 
@@ -77,39 +75,16 @@ cdef class Application:
                  size_t limit=0, str version="3.0"):
         self.app = app
         self.drive = drive
-        self.state = dict(state)
-        self.root_path = root_path
+        self.scopes = Scopes(state, root_path, version)
         self.journal = access if access is None or isinstance(access, Journal) else Records(access)
-        self.asgi = {"version": version, "spec_version": "2.5"}
         self.error = error
         self.on_limit = on_limit
         self.limit = limit
-
-    cpdef dict template(self, object server, str scheme):
-        """The scope of a listener's requests, with every key in place: copying a dictionary and overwriting values
-        costs a quarter of what building it does."""
-        cdef dict scope = {}        # filled one by one: a literal of this size gets a third more memory for each key
-        scope["type"] = "http"
-        scope["asgi"] = None
-        scope["http_version"] = "1.1"
-        scope["server"] = server
-        scope["client"] = None
-        scope["scheme"] = scheme
-        scope["root_path"] = self.root_path
-        scope["headers"] = None
-        scope["state"] = None
-        scope["method"] = GET
-        scope["path"] = "/"
-        scope["raw_path"] = b"/"
-        scope["query_string"] = b""
-        scope["extensions"] = None
-        return scope
 
     cdef Exchange begin(self, Responder wire, dict template, object client, object method, object path, object raw_path,
                         object query, list headers, bint old, bint bodiless):
         """An exchange for a request whose head is here; `old` is HTTP/1.0."""
         cdef Exchange exchange
-        cdef dict scope
         if self.idle is not None:
             exchange = <Exchange> self.idle
             self.idle = exchange.next
@@ -124,32 +99,11 @@ cdef class Application:
         exchange.bodiless = bodiless
         exchange.length = -1
         exchange.size = exchange.status = 0
-        scope = self.scope(template, client, path, raw_path, query, headers)
-        # What most requests have is in the template.
-        if old:
-            PyDict_SetItem(scope, "http_version", "1.0")
-        if method is not GET:
-            PyDict_SetItem(scope, "method", method)
-        exchange.scope = scope
+        exchange.scope = exchange.given.begin(template, client, method, path, raw_path, query, headers, old)
         if self.journal is not None:
             exchange.line = self.journal.begin(client, method, raw_path, query, "1.0" if old else "1.1", headers)
         self.active += 1
         return exchange
-
-    cdef dict scope(self, dict template, object client, object path, object raw_path, object query, list headers):
-        cdef dict scope = PyDict_Copy(template)
-        # What an application may write to is its own: a change must not show in another request.
-        PyDict_SetItem(scope, "asgi", PyDict_Copy(self.asgi))
-        extensions = scope["extensions"]
-        PyDict_SetItem(scope, "extensions", {} if extensions is None else {"tls": PyDict_Copy(<dict> extensions["tls"])})
-        PyDict_SetItem(scope, "state", PyDict_Copy(self.state))
-        PyDict_SetItem(scope, "client", client)
-        PyDict_SetItem(scope, "headers", headers)
-        PyDict_SetItem(scope, "path", path)
-        PyDict_SetItem(scope, "raw_path", raw_path)
-        if query is not None:
-            PyDict_SetItem(scope, "query_string", query)
-        return scope
 
     cdef int count(self) except -1:
         """A response is complete."""
@@ -446,6 +400,9 @@ cdef class Conversation(Call):
 
 cdef class Exchange(Conversation):
 
+    def __cinit__(self, Application application):
+        self.given = Scope.__new__(Scope, application.scopes)
+
     # From the wire.
 
     cdef int feed(self, const char* data, size_t length, bytes source) except -1:
@@ -510,6 +467,7 @@ cdef class Exchange(Conversation):
             self.send_call = self.receive_call = self.spare = None
             return
         self.scope = None
+        self.given.end()
         self.body = None
         self.more = None
         self.buffered = 0

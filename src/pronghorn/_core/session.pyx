@@ -14,6 +14,7 @@ from .exchange cimport AWAITED, CLIENT_GONE, COMPLETE, LOST, STARTED
 from .frames cimport ABNORMAL, INTERNAL_ERROR, NORMAL, SERVICE_RESTART, legal_close
 from .journal cimport client_text, target_text
 from .message cimport Message, reads
+from .scope cimport Scope
 
 from ..errors import ClientDisconnected, MessageError
 from .exchange import is_disconnect
@@ -57,7 +58,8 @@ cdef Session open_session(Application application, Acceptor wire, dict template,
     """A session for a request that asks for a WebSocket. template: the scope of the listener's HTTP requests. most:
     messages that may wait for the application."""
     cdef Session session = Session.__new__(Session, application)
-    cdef dict scope = application.scope(template, client, path, raw_path, query, headers)
+    cdef Scope given = Scope.__new__(Scope, application.scopes)
+    cdef dict scope = given.begin(template, client, "GET", path, raw_path, query, headers, False)
     del scope["method"]
     PyDict_SetItem(scope, "type", "websocket")
     PyDict_SetItem(scope, "scheme", "wss" if scope["scheme"] == "https" else "ws")
