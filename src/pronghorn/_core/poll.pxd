@@ -7,7 +7,8 @@ tells whoever is ready. A Watch stands in the memory of the one that watches, an
 
 After forget() nobody is told any more, not even of what the kernel has reported already: whoever closes a descriptor
 forgets it first, and then the memory may be freed and the descriptor's number come back at once. The set exists while
-something is watched. It is level-triggered: what was not taken is reported again in the next turn of the loop.
+something is watched. What is watched with EPOLLET is reported when it begins to be ready, and again after remind() if it
+still is then; anything else is reported in each turn of the loop until it has been taken.
 """
 
 from cpython.object cimport PyObject
@@ -19,7 +20,7 @@ cdef extern from *:
     #include <sys/epoll.h>
     #else
     /* It compiles everywhere, and AVAILABLE says where it works. */
-    enum { EPOLLIN = 1, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLET = 32 };
+    enum { EPOLLIN = 1, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLET = 32, EPOLLRDHUP = 64 };
     struct epoll_event { uint32_t events; union { void *ptr; } data; };
     #endif
     """
@@ -28,6 +29,7 @@ cdef extern from *:
         EPOLLOUT
         EPOLLERR
         EPOLLHUP
+        EPOLLRDHUP
         EPOLLET
     union epoll_data:
         void* ptr
@@ -61,6 +63,7 @@ cdef class Poll:
 
     cdef int watch(self, Watch* watch, uint32_t events) except -1
     cdef void change(self, Watch* watch, uint32_t events) noexcept
+    cdef void remind(self, Watch* watch) noexcept
     cdef void forget(self, Watch* watch) noexcept
     cdef void drop_set(self) noexcept
     # For those who inherit:

@@ -147,9 +147,14 @@ cdef class Poll:
         return 0
 
     cdef void change(self, Watch* watch, uint32_t events) noexcept:
+        if events != watch.events:
+            watch.events = events
+            self.remind(watch)
+
+    cdef void remind(self, Watch* watch) noexcept:
         cdef epoll_event event
-        if watch.watched and events != watch.events:
-            watch.events = event.events = events
+        if watch.watched:
+            event.events = watch.events
             event.data.ptr = watch
             epoll_ctl(self.fd, EPOLL_CTL_MOD, watch.fd, &event)
 

@@ -62,13 +62,15 @@ cdef class SocketConnection(Connection):
     cdef uint8_t place
     cdef uint8_t brief          # what came last would have fitted there
     cdef uint8_t deaf           # nothing is read: reading pauses, or there is nothing more to come
+    cdef uint8_t unread         # there is something to be read all the same, of which we shall not be told again
     cdef uint8_t finished       # the client has shut down its side, or we are only waiting for `pending` to go out
     cdef uint8_t shutting       # our side is to be shut down after that
     cdef uint8_t held           # `pending` waits for the output of others, not for the socket
 
     cdef void ready(self, uint32_t events) noexcept
-    cdef void readable(self) noexcept
+    cdef void readable(self, uint32_t events) noexcept
     cdef void take_early(self) noexcept
+    cdef void read_on(self) noexcept
     cdef void writable(self) noexcept
     cdef void put(self) noexcept
     cdef void dispose(self) noexcept

@@ -9,7 +9,8 @@ from libc.stdlib cimport free, malloc
 
 from .edge cimport READ_BUFFER, reset_on_close
 from .poll cimport (
-    ACCEPTS, ALL, BROKEN, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, Sent, drop_queue, put_copy, local_host, put_rest, send_queue,
+    ACCEPTS, ALL, BROKEN, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Sent, drop_queue, put_copy, local_host,
+    put_rest, send_queue,
 )
 from .wire cimport Wire
 
@@ -35,6 +36,9 @@ cdef extern from *:
     }
     """
     double monotonic() nogil
+
+# Edge-triggered: the system would look at each connection that has been served once more, in vain for most.
+cdef uint32_t WATCHED = EPOLLIN | EPOLLRDHUP | EPOLLET
 
 cdef double QUICK = 12e-6       # seconds: an application that takes less keeps its clients awake
 cdef double SLOW = 2e-4         # one that takes more is not waited for
@@ -209,7 +213,7 @@ cdef class SocketAcceptor(Acceptor):
         connection.watch.ready = connection_ready
         connection.watch.subject = <void*> connection
         try:
-            sockets.watch(&connection.watch, EPOLLIN)
+            sockets.watch(&connection.watch, WATCHED)
         except OSError as error:        # the system allows each user so many
             self.tell(error.errno)
             connection.wire = None      # it holds the connection, too
@@ -241,19 +245,15 @@ cdef class SocketConnection(Connection):
         if self.early:
             self.take_early()
         elif events & EPOLLIN and not (self.deaf or self.finished):
-            self.readable()
+            self.readable(events)
         elif events & EPOLLERR or (events & EPOLLHUP and (self.finished or self.pending is not NULL)):
             self.dispose()
-        elif events & EPOLLHUP:
-            # The client of a unix socket has gone, and what it sent is not read yet. A level-triggered set would go on.
-            (<Sockets> self.transport).change(&self.watch, EPOLLET)
         elif events & EPOLLIN:
-            # Only now: most pauses are over before anything comes.
-            (<Sockets> self.transport).change(&self.watch, self.watch.events & ~<uint32_t> EPOLLIN)
+            self.unread = True
         if events & EPOLLOUT and self.watch.watched and self.pending is not NULL:
             self.writable()
 
-    cdef void readable(self) noexcept:
+    cdef void readable(self, uint32_t events) noexcept:
         cdef Wire wire = self.wire      # held: it may be switched meanwhile
         cdef char* buffer = self.owner.buffer
         cdef size_t room = 1
@@ -272,12 +272,24 @@ cdef class SocketConnection(Connection):
                 wire.feed(place, length, None)
             else:
                 wire.filled(length)
+            # Less than there was room for is all there is, unless an end or an error stands behind it.
+            if <size_t> length == room or events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+                self.read_on()
         elif length == 0:
             self.finished = True
             if not wire.eof():
                 self.close()
-        elif errno != EAGAIN and errno != EINTR:
+        elif errno == EINTR:
+            self.read_on()
+        elif errno != EAGAIN:
             self.dispose()
+
+    cdef void read_on(self) noexcept:
+        """There may be more to be read: let us be told of that in the next turn of the loop, or after the pause."""
+        if self.deaf:
+            self.unread = True
+        else:
+            (<Sockets> self.transport).remind(&self.watch)
 
     cdef void take_early(self) noexcept:
         """What has been read ahead of its turn."""
@@ -290,6 +302,8 @@ cdef class SocketConnection(Connection):
             self.dispose()
         elif not self.finished:         # it may have been closed since
             wire.feed(data, length, None)
+            if length == PLACE:
+                self.read_on()
 
     cdef void writable(self) noexcept:
         cdef Sent sent = send_queue(self.pending, self.watch.fd)
@@ -360,8 +374,9 @@ cdef class SocketConnection(Connection):
 
     cdef void pause(self, bint reading) noexcept:
         self.deaf = reading
-        if not reading and not self.finished and self.watch.watched:
-            (<Sockets> self.transport).change(&self.watch, EPOLLIN if self.pending is NULL else EPOLLIN | EPOLLOUT)
+        if self.unread and not reading:
+            self.unread = False
+            (<Sockets> self.transport).remind(&self.watch)
 
     cdef void close(self) noexcept:
         self.due = 0
