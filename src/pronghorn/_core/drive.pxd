@@ -61,6 +61,8 @@ cdef class Drive:
     cdef Mode mode
     cdef object spare           # a RequestTask nobody else holds, or None
     cdef bint named             # the running RequestTask has been given a name, or asked for it
+    cdef bint batch             # steps follow one another, and nothing of anybody else's runs between them
+    cdef object lingering       # the loop's current task, whose step is over: in a batch the next one replaces it
 
     # The call whose first step is under way; None otherwise.
     cdef Call call
@@ -70,6 +72,11 @@ cdef class Drive:
     cdef Steps steps            # what its task was initialised around, if that had to be done already
 
     cpdef refresh(self)
+    cdef void begin_batch(self) noexcept
+    cdef void end_batch(self) noexcept
+    cdef void end_lingering(self) noexcept
+    cdef object enter(self, object task)
+    cdef int leave(self, object task, object before) except -1
     cdef void start(self, Call call, object app, object scope, object receive, object send) noexcept
     cdef void resume(self, Call call) noexcept
     cdef int proceed(self, Call call) except -1

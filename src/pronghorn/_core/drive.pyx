@@ -16,13 +16,13 @@ from .future cimport current_tasks
 
 cdef extern from *:
     """
-    /* A task may serve the next request only if nobody can tell: one reference (ours), no weak reference, and no
-       attribute that an application has set on it. */
-    static int task_is_ours(PyObject *task)
+    /* A task may serve the next request only if nobody can tell: no reference but so many of ours, no weak reference,
+       and no attribute that an application has set on it. */
+    static int task_is_ours(PyObject *task, Py_ssize_t references)
     {
         PyObject **dict = _PyObject_GetDictPtr(task);
         Py_ssize_t weak = Py_TYPE(task)->tp_weaklistoffset;
-        return Py_REFCNT(task) == 1
+        return Py_REFCNT(task) == references
             && (dict == NULL || *dict == NULL)
             && (weak == 0 || *(PyObject **)((char *)task + weak) == NULL);
     }
@@ -43,7 +43,7 @@ cdef extern from *:
     #endif
     }
     """
-    bint task_is_ours(PyObject* task)
+    bint task_is_ours(PyObject* task, Py_ssize_t references)
     PyObject* take_exception()
 
 cdef extern from "Python.h":
@@ -165,6 +165,8 @@ class RequestTask(Task):
         else:
             self._title = str(value)
             (<Drive> self._drive).named = True
+            if (<Drive> self._drive).spare is self:
+                (<Drive> self._drive).spare = None
 
     def get_loop(self):
         return self._drive.loop
@@ -372,6 +374,37 @@ cdef class Drive:
         if self.loop.get_debug() or self.loop.get_task_factory() is not None:
             self.mode = TASK
 
+    cdef void begin_batch(self) noexcept:
+        """Until end_batch() steps follow one another: the task of one stays the current task until the next one's takes
+        its place. Whatever else may look at the current task meanwhile is to call end_lingering() before."""
+        self.batch = True
+
+    cdef void end_batch(self) noexcept:
+        self.batch = False
+        self.end_lingering()
+
+    cdef void end_lingering(self) noexcept:
+        if self.lingering is not None:
+            self.lingering = None
+            leave_task(self.loop, None)
+
+    cdef object enter(self, object task):
+        """A step begins. Returns the task whose step this one interrupts, or None."""
+        cdef object lingering = self.lingering
+        if lingering is None:
+            return enter_task(self.loop, task)
+        self.lingering = None
+        if lingering is not task:
+            enter_task(self.loop, task)
+        return None
+
+    cdef int leave(self, object task, object before) except -1:
+        """It is over."""
+        if self.batch and before is None:
+            self.lingering = task
+            return 0
+        return leave_task(self.loop, before)
+
     cdef void start(self, Call call, object app, object scope, object receive, object send) noexcept:
         try:
             # A call inside another's first step is not to be seen in practice; a plain task is right for it too.
@@ -407,7 +440,7 @@ cdef class Drive:
         self.named = False
         self.running = task
         self.call_context = context
-        before = enter_task(self.loop, task)
+        before = self.enter(task)
         PyContext_Enter(context)
         coroutine = PyObject_Vectorcall(<PyObject*> app, arguments + 1, 3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
         if coroutine is not NULL:
@@ -418,7 +451,7 @@ cdef class Drive:
             status = PyIter_Send(<PyObject*> self.coroutine, <PyObject*> None, &result)
         outcome = steal(take_exception()) if status == PYGEN_ERROR else steal(result)
         PyContext_Exit(context)
-        leave_task(self.loop, before)
+        self.leave(task, before)
         owned = self.coroutine
         self.coroutine = None
         return self.settle(call, task, context, owned, status, outcome)
@@ -449,11 +482,11 @@ cdef class Drive:
         self.running = task
         self.call_context = context
         self.coroutine = coroutine
-        before = enter_task(self.loop, task)
+        before = self.enter(task)
         status = PyIter_Send(<PyObject*> coroutine, <PyObject*> None, &result)
         outcome = steal(take_exception()) if status == PYGEN_ERROR else steal(result)
         PyContext_Exit(context)
-        leave_task(self.loop, before)
+        self.leave(task, before)
         self.coroutine = None
         self.settle(call, task, context, coroutine, status, outcome)
         call.leave()
@@ -490,11 +523,12 @@ cdef class Drive:
         if steps is not None:
             steps.progress = ENDED
             steps.call = None
-        elif not self.named and task_is_ours(<PyObject*> task):
+        elif not self.named and task_is_ours(<PyObject*> task, 1 if self.lingering is None else 3):
             self.spare = task
         if status == PYGEN_RETURN:
             call.returned(outcome)
         else:
+            self.end_lingering()        # handlers of the log may look at the current task
             call.raised(outcome)
         return 0
 

@@ -193,6 +193,8 @@ cdef class Conversation(Call):
         if waiters is None:
             return
         self.waiters = None
+        if now:
+            self.application.drive.end_lingering()
         if type(waiters) is list:
             for wait in <list> waiters:
                 (<Wait> wait).complete(now)

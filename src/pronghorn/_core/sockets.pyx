@@ -97,6 +97,8 @@ cdef class Sockets(Poll):
 
     cdef void begun(self) noexcept:
         self.early = 0
+        if self.count > 1:
+            self.connections.application.drive.begin_batch()
         if self.count >= CROWD:
             self.read_early()
             self.before = monotonic()
@@ -155,6 +157,7 @@ cdef class Sockets(Poll):
                     connection.put()
 
     cdef void settle(self) noexcept:
+        self.connections.application.drive.end_batch()
         self.connections.holding = False
         if self.held:
             self.release()
