@@ -22,8 +22,8 @@ import vendor  # noqa: E402
 
 MODULES = [
     "octets", "bound", "future", "drive", "output", "window", "wire", "journal", "headers", "target",
-    "forwarded", "preface", "section", "head", "request", "response", "message", "scope", "exchange", "body", "frames",
-    "utf8", "deflate", "handshake", "session", "service", "websocket", "ahead", "http1", "tls", "entrance", "poll",
+    "forwarded", "preface", "section", "head", "request", "response", "repeated", "message", "scope", "exchange", "body",
+    "frames", "utf8", "deflate", "handshake", "session", "service", "websocket", "ahead", "http1", "tls", "entrance", "poll",
     "edge", "sockets", "lifeline",
 ]
 

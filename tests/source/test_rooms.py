@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "pronghorn"
 CORE = PACKAGE / "_core"
-FOREIGN = {"llhttp"}  # declarations of a C library, not a room
+FOREIGN = {"llhttp", "system"}  # declarations of C libraries, not rooms
 
 CIMPORT = re.compile(r"^\s*(?:from\s+(?P<source>[.\w]+)\s+cimport\b|cimport\s+(?P<module>[.\w]+))", re.MULTILINE)
 IMPORT = re.compile(r"^\s*(?:from\s+(?P<source>[.\w]+)\s+import\b|import\s+(?P<module>[.\w]+))", re.MULTILINE)

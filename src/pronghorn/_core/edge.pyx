@@ -10,6 +10,7 @@ from libc.string cimport memset
 
 from .drive cimport Call
 from .exchange cimport Conversation
+from .system cimport send as system_send
 
 from .drive import Drive
 
@@ -21,7 +22,6 @@ cdef extern from "<sys/socket.h>" nogil:
         iovec* msg_iov
         size_t msg_iovlen
     ssize_t sendmsg(int fd, const msghdr* message, int flags)
-    ssize_t c_send "send" (int fd, const void* data, size_t length, int flags)
     int MSG_NOSIGNAL
     int MSG_DONTWAIT
 
@@ -334,9 +334,9 @@ cdef class Connection(Edge):
         if self.fd >= 0 and not self.backlog:
             while True:
                 if length == 0:
-                    sent = c_send(self.fd, head, head_length, MSG_NOSIGNAL | MSG_DONTWAIT)
+                    sent = system_send(self.fd, head, head_length, MSG_NOSIGNAL | MSG_DONTWAIT)
                 elif head_length == 0 and tail_length == 0:
-                    sent = c_send(self.fd, body, length, MSG_NOSIGNAL | MSG_DONTWAIT)
+                    sent = system_send(self.fd, body, length, MSG_NOSIGNAL | MSG_DONTWAIT)
                 else:
                     parts[0].iov_base = <void*> head
                     parts[0].iov_len = head_length

@@ -38,6 +38,7 @@ cdef extern from *:
 
 cdef extern from "Python.h":
     void Py_INCREF(object o)
+    long PyLong_AsLongAndOverflow(object o, int* overflow) except? -1
     Py_ssize_t Py_REFCNT(PyObject* o)
 
 # From 3.12 on the interpreter runs a Python coroutine inline, and wraps what other awaitables return in a
@@ -318,23 +319,24 @@ cdef class Conversation(Call):
 
     cdef int start_response(self, dict message, Message* parts) except -1:
         cdef PyObject* entry = parts.status
-        cdef int status
+        cdef int overflow = 0
+        cdef long status
         if entry is NULL:
             raise MessageError(f"'{message['type']}': 'status' is missing")
         if not isinstance(<object> entry, int):
             raise MessageError(f"'{message['type']}': 'status' must be an int, not {type(<object> entry).__name__}")
-        if not 200 <= <object> entry <= 599:
+        status = PyLong_AsLongAndOverflow(<object> entry, &overflow)
+        if overflow or not 200 <= status <= 599:
             raise MessageError(f"'{message['type']}': 'status' must be from 200 to 599, not {<object> entry}")
-        status = <object> entry
         self.bodiless = self.bodiless or status == 204 or status == 304
         given = () if parts.headers is NULL else <object> parts.headers
         if self.line is not None:
             given = self.application.journal.readable(given)
-        (<Responder> self.wire).write_head(status, given, self.bodiless, &self.length)
+        (<Responder> self.wire).write_head(<int> status, given, self.bodiless, &self.length)
         self.response = STARTED
         if self.line is not None:
             self.line = self.application.journal.answer(self.line, given)
-            self.answered(status)
+            self.answered(<int> status)
         return 0
 
     cdef void answered(self, int status) noexcept:

@@ -15,7 +15,7 @@ from .head cimport NOTHING, PARTIAL, REFUSED, TARGET, Parsed, copy_head, fields_
 from .llhttp cimport HTTP_HEAD
 from .output cimport GATHERED, LARGE, Output, append
 from .request cimport Request, examine
-from .response cimport Declared, write_chunk_size, write_headers, write_length, write_refusal, write_status
+from .response cimport Declared, write_chunk_size, write_length, write_refusal, write_status
 from .section cimport forget, notice
 from .session cimport Channel, Session, open_session
 from .websocket cimport WebSocket
@@ -382,7 +382,7 @@ cdef class Http1(Acceptor):
         try:
             write_status(out, status)
             declared.no_length = status == 204      # RFC 9110 section 8.6
-            write_headers(out, headers, &declared, "http.response.start")
+            self.service.repeated.write(out, headers, &declared)
             self.service.defaults.write(out, &declared)
         except BaseException:
             out.size = mark

@@ -9,6 +9,8 @@ from libc.errno cimport EAGAIN, ECONNABORTED, EINTR, EPERM, EPROTO, errno
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strcmp, strcpy
 
+from .system cimport send as system_send
+
 cdef extern from *:
     """
     #include <errno.h>
@@ -98,7 +100,6 @@ cdef extern from "<sys/socket.h>" nogil:
         iovec* msg_iov
         size_t msg_iovlen
     ssize_t sendmsg(int fd, const msghdr* message, int flags)
-    ssize_t c_send "send" (int fd, const void* data, size_t length, int flags)
     int MSG_NOSIGNAL
     int MSG_DONTWAIT
 
@@ -265,7 +266,7 @@ cdef Sent send_queue(Queue* queue, int fd) noexcept:
         piece = queue.first
         if piece.next is NULL:      # costs the system less than a list of one
             offered = piece.length
-            sent = c_send(fd, piece.data, offered, MSG_NOSIGNAL | MSG_DONTWAIT)
+            sent = system_send(fd, piece.data, offered, MSG_NOSIGNAL | MSG_DONTWAIT)
         else:
             memset(&message, 0, sizeof(message))
             message.msg_iov = parts

@@ -8,6 +8,7 @@ from .exchange cimport Application
 from .forwarded cimport Forwarding
 from .head cimport Head, HeadLimits
 from .headers cimport Fields
+from .repeated cimport Repeated
 from .request cimport HeaderMap
 from .response cimport Defaults
 from .target cimport Paths
@@ -35,6 +36,7 @@ cdef class Service:
     """What all connections of an event loop share: settings, limits, tables and the scratch memory for heads."""
     cdef Application application
     cdef Defaults defaults
+    cdef Repeated repeated
     cdef Fields fields
     cdef Paths paths
     cdef Head* head             # scratch: a head that arrives in one piece needs no memory of its own

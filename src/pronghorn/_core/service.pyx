@@ -17,6 +17,7 @@ cdef class Service:
     def __init__(self, Application application, config, double tick):
         self.application = application
         self.defaults = Defaults(config.date_header, config.server_header, config.encoded_headers)
+        self.repeated = Repeated()
         self.fields = Fields()
         self.paths = Paths(config.root_path)
         self.head_limits.line = config.limit_request_line or 0

@@ -12,12 +12,12 @@ from .poll cimport (
     ACCEPTS, ALL, BROKEN, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Sent, drop_queue, put_copy, local_host,
     put_rest, send_queue,
 )
+from .system cimport recv
 from .wire cimport Wire
 
 from .poll import available
 
 cdef extern from "<sys/socket.h>" nogil:
-    ssize_t recv(int fd, void* data, size_t length, int flags)
     int c_shutdown "shutdown" (int fd, int how)
     int MSG_DONTWAIT
     int SHUT_WR
@@ -40,7 +40,7 @@ cdef extern from *:
 # Edge-triggered: the system would look at each connection that has been served once more, in vain for most.
 cdef uint32_t WATCHED = EPOLLIN | EPOLLRDHUP | EPOLLET
 
-cdef double QUICK = 12e-6       # seconds: an application that takes less keeps its clients awake
+cdef double QUICK = 15e-6       # seconds: an application that takes less keeps its clients awake
 cdef double SLOW = 2e-4         # one that takes more is not waited for
 cdef double LONGEST = 1e-3      # seconds until what is held is sent all the same
 cdef uint32_t SLACK = 1         # connections more than another process has that are no reason to wait for it
