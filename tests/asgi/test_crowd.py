@@ -224,12 +224,58 @@ def test_log_of_one_that_fails(server: Server) -> None:
     assert len(server.take_log()) == COUNT // 2
     assert len(handler.found) == COUNT // 2
     if server.task == "lazy":
-        assert [task for task, _ in handler.found[::2]] == [None] * (COUNT // 4)
-        assert all(task is None or task.done() for task, _ in handler.found)
+        assert handler.found == [(None, None)] * (COUNT // 2)
     told = [name for _, name in handler.found if name is not None]
     assert len({*names, *told}) == len(names) + len(told)
     for peer in peers:
         peer.close()
+
+
+def test_log_of_one_that_is_refused(server: Server) -> None:
+    """Behind one whose application waits."""
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        while (await receive())["more_body"]:
+            pass
+        await reply(send)
+
+    crowd = Crowd(server, app)
+    peers = crowd.peers()
+    waiting = head("Content-Length: 2", target="/")
+    with looking() as handler:
+        crowd.send(*((peer, b"wrong\r\n\r\n" if number % 2 else waiting) for number, peer in enumerate(peers)))
+        for number, peer in enumerate(peers):
+            if number % 2 == 0:
+                peer.send(b"ab")
+            assert peer.response().status == (400 if number % 2 else 200)
+            peer.close()
+    assert handler.found == [(None, None)] * (COUNT // 2)
+    assert len(server.take_log()) == COUNT // 2
+
+
+def test_what_is_left_behind(server: Server) -> None:
+    """A finalizer that runs when the step is over, and keeps whom it finds: that one serves nobody else."""
+    found: list[Any] = []
+    seen: list[bool] = []
+
+    class Left:
+        def __del__(self) -> None:
+            found.append(asyncio.current_task())
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        task = current()
+        seen.append(any(task is other for other in found))
+        scope["left"] = Left()
+        await reply(send)
+
+    crowd = Crowd(server, app)
+    peers = crowd.peers()
+    crowd.send(*((peer, get("/")) for peer in peers))
+    for peer in peers:
+        assert peer.response().body == b"ok"
+        peer.close()
+    server.idle()
+    assert seen == [False] * COUNT
 
 
 @pytest.mark.parametrize("wait", ["parked", "task"])

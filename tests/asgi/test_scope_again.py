@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ CHANGES: dict[str, Callable[[Scope], Any]] = {
     "no keys": lambda scope: scope.clear(),
     "another order": reorder,
     "another value": lambda scope: scope.update(path="/x"),
-    "an equal value": lambda scope: scope.update(path=scope["path"] + ""),
+    "an equal value": lambda scope: scope.update(path="".join([*scope["path"]])),
     "another type": lambda scope: scope.update(type="x"),
     "no client": lambda scope: scope.update(client=None),
     "the root path": lambda scope: scope.update(root_path="/x"),
@@ -143,8 +144,48 @@ def test_kept(server: Server, part: str, changed: bool) -> None:
         assert given == before
 
 
+@pytest.mark.parametrize("parts", [*combinations(PARTS, 2), PARTS], ids="-".join)
+def test_several_kept(server: Server, parts: tuple[str, ...]) -> None:
+    """As a shallow copy of a scope keeps them, which is what many a middleware makes."""
+    kept: list[Scope] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        for other in kept:
+            assert not [part for part in other if scope[part] is other[part]]
+        if scope["path"] == "/keep":
+            kept.append({part: scope[part] for part in parts})
+        scope["state"]["user"] = scope["path"]
+        await ok(scope, receive, send)
+
+    server.use(app)
+    with server.raw() as peer:
+        for target in ["/", "/keep", "/a", "/keep", "/b", "/c"]:
+            assert peer.send(request(target)).response().body == b"ok"
+        assert len(kept) == 2
+        assert all(one["state"] == {"user": "/keep"} for one in kept if "state" in one)
+
+
+@pytest.mark.parametrize(("keep", "change"), [*permutations(("asgi", "state", "extensions"), 2)])
+def test_one_kept_and_another_changed(server: Server, keep: str, change: str) -> None:
+    kept: list[Scope] = []
+
+    async def app(scope: Scope, receive: Any, send: Any) -> None:
+        assert all(scope[keep] is not other for other in kept)
+        if scope["path"] == "/keep":
+            kept.append(scope[keep])
+            scope[change]["x"] = "x"
+        await ok(scope, receive, send)
+
+    server.use(app)
+    with server.raw() as peer:
+        targets = ["/", "/keep", "/a", "/keep", "/b"]
+        for target in targets:
+            assert peer.send(request(target)).response().body == b"ok"
+        assert same(server.calls, [expected(server, peer, target) for target in targets])
+
+
 def test_kept_for_a_while(server: Server) -> None:
-    """An application that has ended while another thread still looks at its scope, as one that writes a report does."""
+    """By something that outlives the request, and not for ever."""
     kept: list[Scope] = []
 
     async def app(scope: Scope, receive: Any, send: Any) -> None:

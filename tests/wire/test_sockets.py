@@ -257,7 +257,7 @@ def test_reset_while_reading_pauses(ours: Server) -> None:
 
 @pytest.mark.parametrize("loop", [loop for loop in LOOPS if loop != "tls"])
 def test_unix_client_that_goes_while_reading_pauses(tmp_path: Path, loop: str) -> None:
-    """Everything it sent is read before the end is: a level-triggered set must not spin on it meanwhile."""
+    """Everything it sent is read before the end is, and nobody spins on it meanwhile."""
     size = 1_000_000
     total: list[int] = []
     with serve(loop=loop, fd=listening(tmp_path / "s").detach(), body_high_water=1000) as server:
@@ -282,6 +282,45 @@ def test_unix_client_that_goes_while_reading_pauses(tmp_path: Path, loop: str) -
         server.until(lambda: server.active == 0, "the call has ended")
         server.take_log()
     assert sum(total) == taken - len(head(f"Content-Length: {size}"))
+
+
+@pytest.mark.parametrize("loop", [loop for loop in LOOPS if loop != "tls"])
+def test_unix_client_that_goes_meanwhile(tmp_path: Path, loop: str) -> None:
+    """Unlike TCP, a unix socket tells that its client has closed, and not only one side: nothing is waited for."""
+    with serve(loop=loop, fd=listening(tmp_path / "s").detach()) as server:
+        gone = server.gate()
+
+        async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+            assert (await receive())["type"] == "http.request"
+            assert (await receive())["type"] == "http.disconnect"
+            gone.open()
+
+        server.use(app)
+        with Peer(str(tmp_path / "s")) as peer:
+            peer.send(head(method="GET"))
+            server.until(lambda: server.active == 1, "it has begun")
+        # A client that has closed one side only is given a second, and more.
+        server.until(lambda: gone.is_open, "the application is told", within=0.9 if loop == "uvloop" else 3.0)
+        server.take_log()
+
+
+def test_urgent_data(ours: Server) -> None:
+    """A read ends at it; what comes behind has been there already."""
+    ours.use(Recorder())
+    with ours.raw() as peer:
+        hold, held = threading.Event(), threading.Event()
+
+        def block() -> None:
+            held.set()
+            hold.wait(5)
+
+        ours.loop.call_soon_threadsafe(block)
+        assert held.wait(5)
+        peer.send(b"GET / HTTP/1.1\r\n")
+        peer.socket.send(b"x", socket.MSG_OOB)
+        peer.send(b"Host: h\r\n\r\n")
+        hold.set()
+        assert peer.response().status == 200
 
 
 def test_one_read_for_each_in_turn(ours: Server) -> None:

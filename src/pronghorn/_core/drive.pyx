@@ -424,14 +424,14 @@ cdef class Drive:
         cdef Steps steps
         cdef object task = self.spare
         cdef object context = PyContext_Copy(self.context)
-        if task is None:
+        self.spare = None
+        # Since it became the spare one, something that an application left behind may have looked at the current task.
+        if task is None or not task_is_ours(<PyObject*> task, 3 if self.lingering is task else 1):
             task = RequestTask.__new__(RequestTask)
             task._drive = self
             task._call = None
             task._real = False
             task._title = None
-        else:
-            self.spare = None
         arguments[1] = <PyObject*> scope
         arguments[2] = <PyObject*> receive
         arguments[3] = <PyObject*> send
@@ -528,7 +528,6 @@ cdef class Drive:
         if status == PYGEN_RETURN:
             call.returned(outcome)
         else:
-            self.end_lingering()        # handlers of the log may look at the current task
             call.raised(outcome)
         return 0
 

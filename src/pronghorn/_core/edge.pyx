@@ -426,7 +426,7 @@ cdef class Connection(Edge):
 
     cdef void broken(self, object error) noexcept:
         """The transport did not do as it was told: nothing more can be said to this client."""
-        self.owner.application.error.debug("connection broken: %r", error)
+        self.owner.application.log().debug("connection broken: %r", error)
         self.abort()
         self.lose()
 

@@ -106,7 +106,7 @@ cdef class Lobby(Wire):
                 edge.introduce((preface.host[:strlen(preface.host)].decode("ascii"), preface.port))
             wire = entrance.behind_preface(edge, self.jitter, preface.tls)
         except BaseException as error:
-            entrance.service.application.error.error("Exception while reading a preface\n", exc_info=error)
+            entrance.service.application.log().error("Exception while reading a preface\n", exc_info=error)
             edge.abort()
             return
         self.begun = None
@@ -120,7 +120,7 @@ cdef class Lobby(Wire):
         self.over = True
         peer = self.edge.client()
         host = "the peer of a unix socket" if peer is None else peer[0]
-        self.entrance.service.application.error.warning(f"PROXY protocol: {host} {why}, its connection is closed.")
+        self.entrance.service.application.log().warning(f"PROXY protocol: {host} {why}, its connection is closed.")
         self.edge.abort()
 
     cdef void expired(self) noexcept:

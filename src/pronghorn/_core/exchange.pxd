@@ -67,6 +67,7 @@ cdef class Application:
 
     cdef Exchange begin(self, Responder wire, dict template, object client, object method, object path, object raw_path,
                         object query, list headers, bint old, bint bodiless)
+    cdef object log(self)
     cdef int count(self) except -1
     cdef list waiting(self)
 

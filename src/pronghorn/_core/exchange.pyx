@@ -106,6 +106,11 @@ cdef class Application:
         self.active += 1
         return exchange
 
+    cdef object log(self):
+        """The error log. Who writes to it, or formats its records, may look at the current task."""
+        self.drive.end_lingering()
+        return self.error
+
     cdef int count(self) except -1:
         """A response is complete."""
         self.total += 1
@@ -437,22 +442,22 @@ cdef class Exchange(Conversation):
 
     cdef void returned(self, object result) noexcept:
         if result is not None:
-            self.application.error.error("ASGI callable should return None, but returned '%s'.", result)
+            self.application.log().error("ASGI callable should return None, but returned '%s'.", result)
         if self.gone and self.response < COMPLETE:
             # It was told that the client has gone, and believed it.
             self.fail(True)
         elif self.response == AWAITED:
-            self.application.error.error("ASGI callable returned without starting response.")
+            self.application.log().error("ASGI callable returned without starting response.")
             self.fail(False)
         elif self.response == STARTED:
-            self.application.error.error("ASGI callable returned without completing response.")
+            self.application.log().error("ASGI callable returned without completing response.")
             self.fail(True)
         self.end()
 
     cdef void raised(self, object error) noexcept:
         quiet = ((self.response == LOST or self.stopping) and is_disconnect(error)) or (self.application.cancelling and isinstance(error, CancelledError))
         if not quiet:
-            self.application.error.error("Exception in ASGI application\n", exc_info=error)
+            self.application.log().error("Exception in ASGI application\n", exc_info=error)
         if self.response < COMPLETE:
             self.fail(self.response == STARTED)
         self.end()

@@ -204,7 +204,7 @@ cdef class Http1(Acceptor):
         try:
             status = self.begin(head)
         except BaseException as error:
-            self.service.application.error.error("Exception while reading a request\n", exc_info=error)
+            self.service.application.log().error("Exception while reading a request\n", exc_info=error)
             status = 500
         free(self.head)
         self.head = NULL
@@ -568,7 +568,7 @@ cdef class Http1(Acceptor):
         cdef size_t size
         reason = HTTPStatus(status).phrase
         client = self.edge.client()
-        self.service.application.error.warning(
+        self.service.application.log().warning(
             "Invalid HTTP request received: %d %s (%s)", status, reason, f"{client[0]}:{client[1]}" if client else "-"
         )
         self.exchange = None
@@ -595,7 +595,7 @@ cdef class Http1(Acceptor):
     cdef void turn_away(self, str why) noexcept:
         """The request was fine, but there is no answer to it: 503."""
         cdef Conversation exchange = self.exchange
-        self.service.application.error.warning(why)
+        self.service.application.log().warning(why)
         self.exchange = None
         exchange.lost(503, self.answer(503))
         self.shut(True)

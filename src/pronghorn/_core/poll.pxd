@@ -20,12 +20,13 @@ cdef extern from *:
     #include <sys/epoll.h>
     #else
     /* It compiles everywhere, and AVAILABLE says where it works. */
-    enum { EPOLLIN = 1, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLET = 32, EPOLLRDHUP = 64 };
+    enum { EPOLLIN = 1, EPOLLPRI = 2, EPOLLOUT = 4, EPOLLERR = 8, EPOLLHUP = 16, EPOLLET = 32, EPOLLRDHUP = 64 };
     struct epoll_event { uint32_t events; union { void *ptr; } data; };
     #endif
     """
     enum:
         EPOLLIN
+        EPOLLPRI
         EPOLLOUT
         EPOLLERR
         EPOLLHUP

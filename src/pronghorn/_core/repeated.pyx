@@ -16,8 +16,8 @@ cdef extern from "Python.h":
 
 
 cdef bint are_constants(list headers) noexcept:
-    """Whether others have these pairs, too, as the code has its constants; and nothing but bytes is in them. Cookies are
-    never kept."""
+    """Whether others have these pairs, too, as the code has its constants, and nothing but bytes is in them. Cookies
+    are never kept."""
     cdef PyObject* pair
     cdef Py_ssize_t i
     for i in range(PyList_GET_SIZE(headers)):

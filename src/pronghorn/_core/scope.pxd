@@ -1,9 +1,9 @@
 """The scope of a request, as the application is given it (ASGI HTTP and WebSocket, "Connection Scope").
 
-It is a copy of its listener's template, which has every key in place, with what differs written over it. That is a fifth
-of what a small request costs outside of the application, so a scope that the application has neither kept nor changed
-serves another request: nobody can tell it from a new one. Frameworks add keys of their own; of theirs only the parts
-serve again.
+It is a copy of its listener's template, which has every key in place, with what differs written over it. That is a
+fifth of what a small request costs outside of the application, so a scope that the application has neither kept nor
+changed serves another request: nobody can tell it from a new one. Frameworks add keys of their own; of theirs only
+the parts serve again.
 """
 
 from libc.stdint cimport uint64_t

@@ -59,8 +59,8 @@ cdef class Scopes:
 
 
 cdef inline bint as_made(PyObject* dict, uint64_t tag, Py_ssize_t holders) noexcept:
-    """Whether nobody has changed it, and nobody holds it but those of whom we know. A pointer: as an argument that is an
-    object it would have one holder more."""
+    """Whether nobody has changed it, and nobody holds it but those of whom we know. A pointer: an argument that is an
+    object would have one holder more."""
     return tag != 0 and tag_of(dict) == tag and Py_REFCNT(dict) == holders
 
 
@@ -129,11 +129,14 @@ cdef class Scope:
         if as_made(<PyObject*> self.whole, self.tags.whole, 1):
             PyDict_SetItem(self.whole, "headers", None)     # they may be large, and secret
         else:
-            self.whole = None
+            self.whole = self.template = self.client = self.path = self.raw_path = None
             holders = 1
+        # With the whole, a part loses one of its holders.
         if not as_made(<PyObject*> self.asgi, self.tags.asgi, holders):
             self.whole = self.asgi = None
+            holders = 1
         if not as_made(<PyObject*> self.state, self.tags.state, holders):
             self.whole = self.state = None
+            holders = 1
         if not as_made(<PyObject*> self.extensions, self.tags.extensions, holders):
             self.whole = self.extensions = None

@@ -138,22 +138,22 @@ cdef class Session(Conversation):
 
     cdef void returned(self, object result) noexcept:
         if result is not None:
-            self.application.error.error("ASGI callable should return None, but returned '%s'.", result)
+            self.application.log().error("ASGI callable should return None, but returned '%s'.", result)
         if self.phase == OPEN:
             self.close(NORMAL, b"")
         elif self.wire is not None and self.response == AWAITED:
             if not self.gone:
-                self.application.error.error("ASGI callable returned without accepting or closing the WebSocket.")
+                self.application.log().error("ASGI callable returned without accepting or closing the WebSocket.")
             self.fail(False)
         elif self.wire is not None and self.response == STARTED:
-            self.application.error.error("ASGI callable returned without completing response.")
+            self.application.log().error("ASGI callable returned without completing response.")
             self.fail(True)
         self.end()
 
     cdef void raised(self, object error) noexcept:
         quiet = (self.gone and is_disconnect(error)) or (self.application.cancelling and isinstance(error, CancelledError))
         if not quiet:
-            self.application.error.error("Exception in ASGI application\n", exc_info=error)
+            self.application.log().error("Exception in ASGI application\n", exc_info=error)
         if self.phase == OPEN:
             self.close(INTERNAL_ERROR, b"")
         elif self.wire is not None and self.response < COMPLETE:
@@ -348,7 +348,7 @@ cdef class Session(Conversation):
     cdef void answered(self, int status) noexcept:
         """As uvicorn has it, this is no matter of the access log; where that has a format of its own, it is as well."""
         if status != CLIENT_GONE:
-            self.application.error.info(
+            self.application.log().info(
                 '%s - "WebSocket %s" %s', client_text(self.line[0]), target_text(self.line),
                 "[accepted]" if status == 101 else str(status),
             )

@@ -9,8 +9,8 @@ from libc.stdlib cimport free, malloc
 
 from .edge cimport READ_BUFFER, reset_on_close
 from .poll cimport (
-    ACCEPTS, ALL, BROKEN, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP, Sent, drop_queue, put_copy, local_host,
-    put_rest, send_queue,
+    ACCEPTS, ALL, BROKEN, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, Sent, drop_queue,
+    local_host, put_copy, put_rest, send_queue,
 )
 from .system cimport recv
 from .wire cimport Wire
@@ -38,7 +38,7 @@ cdef extern from *:
     double monotonic() nogil
 
 # Edge-triggered: the system would look at each connection that has been served once more, in vain for most.
-cdef uint32_t WATCHED = EPOLLIN | EPOLLRDHUP | EPOLLET
+cdef uint32_t WATCHED = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET
 
 cdef double QUICK = 15e-6       # seconds: an application that takes less keeps its clients awake
 cdef double SLOW = 2e-4         # one that takes more is not waited for
@@ -226,7 +226,7 @@ cdef class SocketAcceptor(Acceptor):
         sockets.publish(sockets.connections.service.open)
 
     cdef void refused(self, int code) noexcept:
-        logger = (<Sockets> self.poll).connections.application.error
+        logger = (<Sockets> self.poll).connections.application.log()
         logger.error("Cannot accept a connection: %s", os.strerror(code).lower())
 
 
@@ -275,13 +275,15 @@ cdef class SocketConnection(Connection):
                 wire.feed(place, length, None)
             else:
                 wire.filled(length)
-            # Less than there was room for is all there is, unless an end or an error stands behind it.
-            if <size_t> length == room or events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+            # Less than there was room for is all there is, unless an end, an error or urgent data stands behind it.
+            if <size_t> length == room or events & ~<uint32_t> (EPOLLIN | EPOLLOUT):
                 self.read_on()
         elif length == 0:
             self.finished = True
             if not wire.eof():
                 self.close()
+            elif events & EPOLLHUP:
+                (<Sockets> self.transport).remind(&self.watch)      # it has closed altogether: ready() ends it
         elif errno == EINTR:
             self.read_on()
         elif errno != EAGAIN:
@@ -377,7 +379,7 @@ cdef class SocketConnection(Connection):
 
     cdef void pause(self, bint reading) noexcept:
         self.deaf = reading
-        if self.unread and not reading:
+        if self.unread and not reading and self.watch.watched:
             self.unread = False
             (<Sockets> self.transport).remind(&self.watch)
 

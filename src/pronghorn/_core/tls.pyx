@@ -166,7 +166,7 @@ cdef class Tls(Wire):
         """OpenSSL takes no more of this client's bytes. What it has to say about that, it has written."""
         cdef Output out = self.edge.out
         cdef size_t mark = out.size
-        self.shelter.service.application.error.debug("TLS: %s", error)
+        self.shelter.service.application.log().debug("TLS: %s", error)
         self.finished = True
         if self.inner is None and getattr(error, "reason", None) == "HTTP_REQUEST":
             # Somebody took https for http: an answer that he can read.
@@ -196,7 +196,7 @@ cdef class Tls(Wire):
             self.shield = Shield.__new__(Shield, self)
             self.inner = Http1.__new__(Http1, shelter.service, self.shield, template, self.jitter)
         except BaseException as error:
-            shelter.service.application.error.error("Exception after a TLS handshake\n", exc_info=error)
+            shelter.service.application.log().error("Exception after a TLS handshake\n", exc_info=error)
             self.edge.abort()
             return
         self.edge.deadline(shelter.service.ticks.first_byte)
@@ -291,7 +291,7 @@ cdef class Tls(Wire):
         try:
             records = self.outgoing.read()
         except BaseException as error:
-            self.shelter.service.application.error.debug("TLS: %s", error)
+            self.shelter.service.application.log().debug("TLS: %s", error)
             edge.abort()
             return
         if PyBytes_GET_SIZE(records):
@@ -307,7 +307,7 @@ cdef class Tls(Wire):
         except SSLError:
             pass                            # the client's own close_notify is not here yet
         except BaseException as error:
-            self.shelter.service.application.error.debug("TLS: %s", error)
+            self.shelter.service.application.log().debug("TLS: %s", error)
         self.put()
 
 

@@ -151,7 +151,7 @@ cdef class WebSocket(Channel):
         except MemoryError:
             self.fail(TOO_BIG, "out of memory")
         except BaseException as error:
-            self.service.application.error.error("Exception while reading a WebSocket\n", exc_info=error)
+            self.service.application.log().error("Exception while reading a WebSocket\n", exc_info=error)
             self.fail(INTERNAL_ERROR, "internal error")
         return end
 
@@ -523,7 +523,7 @@ cdef class WebSocket(Channel):
             return
         self.later = None
         client = self.edge.client()
-        self.service.application.error.warning(
+        self.service.application.log().warning(
             "WebSocket closed: %d %s (%s)", code, reason, f"{client[0]}:{client[1]}" if client else "-"
         )
         if self.state == OPEN:
