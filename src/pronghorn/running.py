@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import os
 import signal
 import sys
@@ -22,7 +21,7 @@ from pronghorn.origin import Origin
 from pronghorn.pidfile import PidFile
 from pronghorn.privileges import Identity
 from pronghorn.server import Server
-from pronghorn.signals import handled
+from pronghorn.signals import handled, show_faults
 from pronghorn.terminal import GONE, Terminal
 
 __all__ = ["run", "run_until_stopped"]
@@ -71,8 +70,7 @@ def run_until_stopped(server: Server) -> None:
 def serve_alone(server: Server, identity: Identity | None, manager: Manager, pid_file: PidFile) -> None:
     """Serve from this process."""
     if manager.interval:
-        with contextlib.suppress(ValueError, OSError, AttributeError):  # standard error may have no file behind it
-            faulthandler.enable()  # a watchdog ends us by SIGABRT: show where we were
+        show_faults()  # a watchdog ends us by SIGABRT
     server.companions.manager = manager
     server.companions.pid_file = pid_file
     bound: list[Listener] = []

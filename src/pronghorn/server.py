@@ -25,6 +25,7 @@ from pronghorn.exits import HANDLED_SIGNALS, Exits
 from pronghorn.lifespan import Lifespan
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
+from pronghorn.signals import widen_stack
 from pronghorn.state import ServerState
 from pronghorn.waiting import first
 
@@ -231,6 +232,7 @@ class Server(Exits):
                     loading.load_once(self.config)
             finally:
                 self._loading = False
+                widen_stack()  # the application may have enabled faulthandler
         except KeyboardInterrupt:
             self._loading = False
             if not self._captured_signals:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FrameType
 
-__all__ = ["Handler", "Inbox", "handled"]
+from pronghorn._core import signalstack
+
+__all__ = ["Handler", "Inbox", "handled", "show_faults", "widen_stack"]
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -16,12 +19,27 @@ Handler = Callable[[int, FrameType | None], object]
 @contextlib.contextmanager
 def handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
     """Have these signals handled meanwhile, and as before afterwards; in the main thread."""
+    widen_stack()
     previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
         for number, before in previous.items():
             signal.signal(number, signal.SIG_DFL if before is None else before)
+
+
+def show_faults() -> None:
+    """Have a fatal signal write to standard error where each thread is, if there is a file behind that."""
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        faulthandler.enable()
+    widen_stack()
+
+
+def widen_stack() -> None:
+    """Give this thread's handlers room for all signals at once, where faulthandler has given them a stack of their own;
+    the interpreter's options or the application may have asked for that."""
+    with contextlib.suppress(OSError):  # there is no memory: few signals at once still have room
+        signalstack.widen()
 
 
 class Inbox:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-import faulthandler
 import json
 import os
 import signal
@@ -27,6 +26,7 @@ from pronghorn.privileges import Identity
 from pronghorn.processes import Process, say
 from pronghorn.recycling import jitter
 from pronghorn.server import Server
+from pronghorn.signals import show_faults
 
 __all__ = [
     "AT_ONCE", "Child", "Closable", "State", "Worker", "be_a_worker", "end_with_the_supervisor", "start",
@@ -246,8 +246,7 @@ def take_signals() -> None:
 def be_a_worker(server: Worker, sockets: list[socket.socket]) -> NoReturn:
     """Serve, and end the process. The supervisor's frames are below: nobody may return to them."""
     take_signals()
-    with contextlib.suppress(ValueError, OSError, AttributeError):
-        faulthandler.enable()
+    show_faults()
     code = 0
     try:
         identity = Identity.of(server.config)

@@ -7,11 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from process.command import PATIENCE, Client
-from process.crew import BOTH, PID, Start
+from process.crew import BOTH, PID, Start, starter
 from process.load import ask, children, until
 from serving import LOOPS
 
@@ -173,6 +174,67 @@ def test_signals_that_are_not_for_workers(place: Workplace, number: int) -> None
     assert children(command) == before
     assert command.stop() == 0
     command.clean()
+
+
+TOGETHER = [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH, signal.SIGINT, signal.SIGTTIN, signal.SIGTTOU]
+
+
+@pytest.mark.parametrize("way", ["fork", "spawn"])
+def test_signals_that_arrive_together(place: Workplace, way: str) -> None:
+    """They nest, and there is room for all of them on the stack that faulthandler gives a worker's handlers."""
+    command = starter(place, way)()
+    workers = children(command)
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+        until(lambda: state(pid) == "T", "it is stopped, so that signals gather")  # noqa: B023
+        for number in TOGETHER:
+            os.kill(pid, number)
+        os.kill(pid, signal.SIGCONT)
+        until(lambda: state(pid) in "RS", "it goes on, if it is alive")  # noqa: B023
+    assert ask(command.port) in workers
+    assert children(command) == workers
+    assert command.stop() == 0
+    command.clean()
+
+
+def state(pid: int) -> str:
+    """A process's state as the system shows it: T while it is stopped, empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][:1]
+    except FileNotFoundError:
+        return ""
+
+
+# Enables faulthandler itself, and takes every signal that it may.
+FAULTS = """
+import faulthandler, os, signal, sys
+
+kinds = [number for number in signal.valid_signals() if 1 < number < 32 or number > 34]
+kinds = [number for number in kinds if number not in (9, 11, 19) and signal.getsignal(number) is not None]
+for number in kinds:
+    signal.signal(number, lambda *_: None)
+faulthandler.enable()
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, kinds)
+    for number in kinds:
+        os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"%d" % len(kinds)})
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2"), ("--workers", "2", "--workers-start", "spawn")])
+def test_signals_that_arrive_together_in_an_application_with_handlers(place: Workplace, options: tuple[str, ...]) -> None:
+    """The application may have enabled faulthandler, which gives its handlers a stack for one signal."""
+    place.write("faults", FAULTS)
+    command = place.pronghorn("faults:app", "--lifespan", "off", "--no-access-log", *options)
+    with Client(command.port) as client:
+        client.request("/", "Connection: close")
+        assert int(client.rest().rpartition(b"\r\n\r\n")[2]) > 20
+    command.kill()
 
 
 LASTS = """

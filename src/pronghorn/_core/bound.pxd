@@ -7,7 +7,7 @@ this costs some 20 ns more to call, which is why requests have a builtin one.
 from cpython.object cimport PyObject
 
 cdef extern from "Python.h":
-    ctypedef PyObject* (*vectorcallfunc)(PyObject*, PyObject**, size_t, PyObject*) except NULL
+    ctypedef PyObject* (*vectorcallfunc)(PyObject*, PyObject* const*, size_t, PyObject*) except NULL
 
 
 cdef class Bound:

@@ -77,7 +77,7 @@ cdef Session open_session(Application application, Acceptor wire, dict template,
     return session
 
 
-cdef PyObject* call_send(PyObject* bound, PyObject** arguments, size_t count, PyObject* names) except NULL:
+cdef PyObject* call_send(PyObject* bound, PyObject* const* arguments, size_t count, PyObject* names) except NULL:
     if count & ~PY_VECTORCALL_ARGUMENTS_OFFSET != 1 or names is not NULL:
         raise TypeError("send() takes one argument, the message")
     answer = (<Session> (<Bound> bound).owner).sent(<object> arguments[0])
