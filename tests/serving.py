@@ -110,6 +110,7 @@ class Server:
         settings.setdefault("lifespan", "off")
         settings.setdefault("access_log", False)
         settings.setdefault("log_config", None)
+        settings.setdefault("limit_refusal_log", None)  # a line for each, to be compared
         settings.setdefault("timeout_graceful_shutdown", 1)
         self.settings = settings
 

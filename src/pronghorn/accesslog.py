@@ -121,7 +121,7 @@ def is_plain(logger: logging.Logger) -> bool:
     ):
         return False
     # Another object in the place of standard output may be there to see what is written.
-    return handler.stream is sys.stdout is sys.__stdout__
+    return getattr(handler.stream, "underlying", handler.stream) is sys.stdout is sys.__stdout__
 
 
 def is_original(thing: object, name: str) -> bool:

@@ -10,8 +10,11 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn
+
+from pronghorn.logstream import drain, draining
 
 __all__ = ["ALL", "EXIT_LIMIT", "NOT_OURS", "TOLD", "execute", "finish", "flush", "fork", "inherited"]
 
@@ -33,7 +36,10 @@ def fork(own_group: bool = True, held: bool = False) -> int:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     pid = -1
     try:
-        pid = os.fork()
+        with warnings.catch_warnings():
+            if draining():  # a thread that only writes bytes, and whose locks are made anew in the child
+                warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
         if pid == 0:
             if own_group:
                 os.setpgid(0, 0)
@@ -105,6 +111,7 @@ def finish(code: int) -> NoReturn:
         if end is not None:
             end()
     flush()
+    drain()
     os._exit(code)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-__all__ = ["access_log", "name", "rename", "root", "server_log"]
+__all__ = ["access_log", "every", "name", "rename", "root", "server_log"]
 
 _root = "pronghorn"
 
@@ -23,6 +23,11 @@ def rename(root: str) -> None:
 def name(part: str) -> str:
     """The full name of one of them: error, access or asgi."""
     return f"{_root}.{part}"
+
+
+def every() -> list[logging.Logger]:
+    """All of them, the common parent first."""
+    return [logging.getLogger(part) for part in (_root, *map(name, ("error", "access", "asgi")))]
 
 
 def server_log() -> logging.Logger:

@@ -10,12 +10,13 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pronghorn import listeners
+from pronghorn import listeners, loggers
 from pronghorn.config import Config
 from pronghorn.errors import STARTUP_FAILURE, ConfigError, StartupError
 from pronghorn.estate import Estate
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
+from pronghorn.logstream import drain, nonblocking
 from pronghorn.notify import Manager
 from pronghorn.origin import Origin
 from pronghorn.pidfile import PidFile
@@ -41,6 +42,15 @@ def run(app: Any, *, app_dir: str | None = None, **settings: Any) -> None:
 
 def run_until_stopped(server: Server) -> None:
     """Run a server, or as many as are asked for, until told to stop; a failed start-up exits with status 3."""
+    streams = nonblocking(loggers.every())
+    try:
+        run_supervised_or_alone(server)
+    finally:
+        drain()
+        streams.close()
+
+
+def run_supervised_or_alone(server: Server) -> None:
     config, estate = server.config, Estate.take(os.environ)
     supervised = config.supervised or estate is not None  # whoever takes a supervisor's place is one
     if supervised and not isinstance(config.app, str):

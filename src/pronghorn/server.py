@@ -25,6 +25,7 @@ from pronghorn.exits import HANDLED_SIGNALS, Exits
 from pronghorn.lifespan import Lifespan
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
+from pronghorn.logstream import nonblocking
 from pronghorn.signals import widen_stack
 from pronghorn.state import ServerState
 from pronghorn.waiting import first
@@ -66,6 +67,7 @@ class Server(Exits):
         self._listeners: list[Listener] = []
         self.companions = Companions(self)
         self._access_log: AccessLog | None = None
+        self._streams = contextlib.ExitStack()  # puts those of the log's handlers back
         self._begin()
 
     @property
@@ -94,7 +96,7 @@ class Server(Exits):
     async def __aenter__(self) -> Server:
         await self._start(None)
         if self.failure is not None:
-            await self.shutdown()
+            await self._end()
             raise self.failure
         return self
 
@@ -102,7 +104,11 @@ class Server(Exits):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.should_exit = True
+        await self._end()
+
+    async def _end(self) -> None:
         await self.shutdown()
+        self._streams.close()
 
     async def startup(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Bind, start the application, then listen. What keeps it from starting is logged and in ``failure``."""
@@ -111,6 +117,7 @@ class Server(Exits):
             self._load()
             if self._should_exit:
                 return
+            self._streams.enter_context(nonblocking(loggers.every()))
             self._listeners = listeners.adopt(sockets) if sockets else listeners.bind(self.config)
             await self.companions.bound()
             server_log().info("Started server process [%d]", os.getpid())
@@ -204,6 +211,7 @@ class Server(Exits):
             await self.shutdown(sockets=sockets)
             if self._announced and self.failure is None:
                 server_log().info("Finished server process [%d]", os.getpid())
+            self._streams.close()
             if self.when_finished is not None:
                 self.when_finished()
 

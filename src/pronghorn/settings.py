@@ -150,6 +150,9 @@ class Settings(Shared):
     access_log_file: str | None = logs(
         None, Text("PATH", optional=True), "File of the access log; - is standard output.", "standard output"
     )
+    limit_refusal_log: int | None = logs(
+        10, count(), "Refused requests that are logged in a second; the others are counted."
+    )
     access_log_buffer: int = logs(1_048_576, size("", 1), "Access log that waits to be written; more is dropped.")
     header_map: str = application(
         "drop", Choice(("drop", "refuse", "keep")), "Request headers with an underscore in their name."

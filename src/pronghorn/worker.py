@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 from typing import NoReturn, Protocol
 
-from pronghorn import modules
+from pronghorn import loggers, modules
 from pronghorn._core.lifeline import end_with
 from pronghorn.board import Board
 from pronghorn.config import Config
@@ -22,6 +22,7 @@ from pronghorn.errors import STARTUP_FAILURE, StartupError
 from pronghorn.forking import EXIT_LIMIT, NOT_OURS, TOLD, finish, flush, fork
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
+from pronghorn.logstream import nonblocking
 from pronghorn.privileges import Identity
 from pronghorn.processes import Process, say
 from pronghorn.recycling import jitter
@@ -247,6 +248,7 @@ def be_a_worker(server: Worker, sockets: list[socket.socket]) -> NoReturn:
     """Serve, and end the process. The supervisor's frames are below: nobody may return to them."""
     take_signals()
     show_faults()
+    nonblocking(loggers.every())
     code = 0
     try:
         identity = Identity.of(server.config)

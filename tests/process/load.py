@@ -33,7 +33,10 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 def children(command: Command) -> set[int]:
-    pid = command.process.pid
+    return children_of(command.process.pid)
+
+
+def children_of(pid: int) -> set[int]:
     return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 

@@ -7,6 +7,7 @@ lines with their ends.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -342,3 +343,28 @@ class TestConnections:
             server.until(lambda: server.open == 0, "every connection is closed")
             assert server.get().body == b"ok"
             server.take_log()
+
+
+class TestRefusalLog:
+    """What strangers do wrong has some lines in a second, and a count of the others."""
+
+    @pytest.mark.parametrize("loop", LOOPS)
+    def test_strangers_cannot_fill_the_log(self, loop: str) -> None:
+        with serve(loop=loop, limit_refusal_log=5) as server:
+            for _ in range(100):
+                assert server.ask(b"nonsense\r\n\r\n").status == 400
+            logged, reports = [], [0]
+
+            def all_are_there() -> bool:
+                for record in server.take_log():
+                    text = record.getMessage()
+                    if more := re.match(r"(\d+) more request\(s\) refused, without a line each", text):
+                        reports.append(int(more[1]))
+                    else:
+                        assert text.startswith("Invalid HTTP request received: 400 Bad Request")
+                        logged.append(text)
+                return len(logged) + sum(reports) == 100
+
+            server.until(all_are_there, "each has a line or is counted", within=20)
+            assert len(logged) <= 5 * len(reports)  # between two reports, and before the first
+            assert len(reports) > 1

@@ -26,6 +26,7 @@ cdef extern from "<sys/socket.h>" nogil:
     int MSG_DONTWAIT
 
 TICK = 0.5                      # seconds between two sweeps: how exact time-outs are
+cdef uint32_t TICKS_IN_A_SECOND = 2
 
 
 cdef class Connections:
@@ -160,6 +161,7 @@ cdef class Connections:
             if self.closed is None or self.closed.done():
                 self.closed = self.loop.create_future()
             await asyncio.shield(self.closed)
+        self.application.report()
 
     cdef void note_closed(self) noexcept:
         if self.closed is not None and not self.closed.done():
@@ -214,6 +216,8 @@ cdef class Connections:
         now = self.service.now
         self.service.defaults.refresh()
         self.application.drive.refresh()
+        if now % TICKS_IN_A_SECOND == 0:
+            self.application.report()
         while connection is not None:
             following = connection.next
             if connection.due and connection.due <= now:
@@ -226,6 +230,7 @@ cdef class Connections:
             self.timer = self.loop.call_later(TICK, self.sweep)
         else:
             self.timer = None
+            self.application.report()
         if self.service.open == 0 and self.application.active == 0:
             self.note_closed()
 

@@ -568,9 +568,8 @@ cdef class Http1(Acceptor):
         cdef size_t size
         reason = HTTPStatus(status).phrase
         client = self.edge.client()
-        self.service.application.log().warning(
-            "Invalid HTTP request received: %d %s (%s)", status, reason, f"{client[0]}:{client[1]}" if client else "-"
-        )
+        peer = f"{client[0]}:{client[1]}" if client else "-"
+        self.service.application.log_refusal(f"Invalid HTTP request received: {status} {reason} ({peer})")
         self.exchange = None
         size = self.answer(status) if unanswered else 0
         if exchange is not None:
@@ -595,7 +594,7 @@ cdef class Http1(Acceptor):
     cdef void turn_away(self, str why) noexcept:
         """The request was fine, but there is no answer to it: 503."""
         cdef Conversation exchange = self.exchange
-        self.service.application.log().warning(why)
+        self.service.application.log_refusal(why)
         self.exchange = None
         exchange.lost(503, self.answer(503))
         self.shut(True)

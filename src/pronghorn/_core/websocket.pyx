@@ -523,9 +523,8 @@ cdef class WebSocket(Channel):
             return
         self.later = None
         client = self.edge.client()
-        self.service.application.log().warning(
-            "WebSocket closed: %d %s (%s)", code, reason, f"{client[0]}:{client[1]}" if client else "-"
-        )
+        peer = f"{client[0]}:{client[1]}" if client else "-"
+        self.service.application.log_refusal(f"WebSocket closed: {code} {reason} ({peer})")
         if self.state == OPEN:
             self.write_close(code, reason.encode())
         if self.session is None:
