@@ -135,7 +135,7 @@ class Reader:
     """Reads a descriptor until its end, as far as it is asked to."""
 
     def __init__(self, descriptor: int) -> None:
-        self.stream: IO[bytes] = open(descriptor, "rb", buffering=0)  # noqa: SIM115, PTH123
+        self.stream: IO[bytes] = open(descriptor, "rb", buffering=0)  # noqa: SIM115
         self.data = b""
 
     def more(self) -> bool:
