@@ -15,18 +15,22 @@ class Backoff:
 
     def __init__(self) -> None:
         self.failures = 0
+        self.failed_at = 0.0
         self.until = 0.0
         self.pause = 0.0  # that the last failure has made
 
-    def failed(self) -> None:
-        """One more in a row."""
+    def failed(self, begun: float | None = None) -> None:
+        """One more in a row. ``begun``: when the attempt was made; those that were made together fail once."""
+        if begun is not None and begun < self.failed_at:
+            return
         self.failures += 1
+        self.failed_at = time.monotonic()
         self.pause = min(2.0 ** (self.failures - AT_ONCE - 1), LONGEST_PAUSE) if self.failures > AT_ONCE else 0.0
-        self.until = time.monotonic() + self.pause
+        self.until = self.failed_at + self.pause
 
     def succeeded(self) -> None:
         """It is over."""
-        self.failures, self.until, self.pause = 0, 0.0, 0.0
+        self.failures, self.failed_at, self.until, self.pause = 0, 0.0, 0.0, 0.0
 
     def give_up(self) -> None:
         """No further attempt before ``succeeded()`` is called."""

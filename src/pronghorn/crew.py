@@ -28,9 +28,8 @@ from pronghorn.worker import Child, State, time_to_stop
 
 __all__ = ["Crew"]
 
-PATIENT_FOR = 10.0  # seconds a worker has to live for its end not to count as a failure to start
+TRIES = 5  # starts in a row that may fail before the workers are given up, where none has ever served
 HELD = 2.0  # seconds between two looks at the clocks that mean that this process did not run
-PROVEN_AFTER = 1.0  # seconds a worker has to serve for those before it that failed to be forgotten
 RELOADED = "the server is reloaded"
 
 
@@ -66,7 +65,8 @@ class Crew:
     def hear(self, child: Child, line: str) -> None:
         """A worker says something."""
         if line == "ready" and child.state is State.STARTING:  # and not told to stop meanwhile
-            child.state, child.ready_at = State.SERVING, time.monotonic()
+            child.state = State.SERVING
+            self.backoff.succeeded()
             if child.replaces is not None:
                 self.stop_one(child.replaces)
                 child.replaces = None
@@ -82,6 +82,8 @@ class Crew:
     def reap(self) -> None:
         for child in [child for child in self.children if child.has_ended()]:
             self.children.remove(child)
+            for line in child.lines():  # it may have been ready, and ended before it was heard
+                self.hear(child, line)
             with contextlib.suppress(KeyError):  # it was silent
                 self.selector.unregister(child)
             child.close()
@@ -89,14 +91,11 @@ class Crew:
             if child.state is State.STARTING and not self.stopping:
                 self.start_failed(child)
             elif child.state is State.SERVING and not self.stopping:
-                if time.monotonic() - child.born < PATIENT_FOR:
-                    self.backoff.failed()
-                pause = f" in {self.backoff.pause:g} seconds" if self.backoff.pause else ""
-                server_log().error("Worker [%d] died: %s. Another one is started%s.", child.pid, child.how(), pause)
+                # Without a pause: a client that can end workers would keep all others from being served.
+                server_log().error("Worker [%d] died: %s. Another one is started.", child.pid, child.how())
 
     def start_failed(self, child: Child) -> None:
         server_log().error("Worker [%d] did not start: %s", child.pid, child.how())
-        self.backoff.failed()
         if child.replaces is not None:
             server_log().error("The workers that are there go on serving.")
             self.replacing.clear()
@@ -104,6 +103,17 @@ class Crew:
                 one.leaving = False
         elif not self.complete and child.code == STARTUP_FAILURE:
             self.give_up()
+            return
+        self.attempt_failed(child.born)
+
+    def attempt_failed(self, begun: float) -> None:
+        """A start that was begun then came to nothing."""
+        self.backoff.failed(begun)
+        if not self.ready and self.backoff.failures >= TRIES:
+            server_log().error("No worker has ever become ready, in %d attempts one after the other.", TRIES)
+            self.give_up()
+        elif self.backoff.pause:
+            server_log().error("The next attempt is made in %g seconds.", self.backoff.pause)
 
     def look_at_clocks(self) -> None:
         now = time.monotonic()
@@ -111,9 +121,6 @@ class Crew:
         for child in self.children:
             if held:  # as in a container that is paused: the child may have been as well
                 self.board.show_life(child.slot)
-            if child.state is State.SERVING and child.ready_at and now - child.ready_at > PROVEN_AFTER:
-                child.ready_at = 0.0
-                self.backoff.succeeded()
             child.check(self.config, self.board.beat(child.slot), now)
             if child.may_be_replaced and (why := reason_to_replace(self.config, child, now)):
                 self.replace(child, why)
@@ -148,7 +155,7 @@ class Crew:
             )
         except OSError as error:
             server_log().error("Cannot start a worker: %s", listeners.reason(error))
-            self.backoff.failed()
+            self.attempt_failed(time.monotonic())
             return False
         child.replaces = replaces
         self.children.append(child)

@@ -66,7 +66,6 @@ class Child(Process):
         self.state = State.STARTING
         self.luck = jitter()
         self.looked_at = self.born
-        self.ready_at = 0.0  # since then it serves; 0: it does not, or has been seen to do so for a while
         self.replaces: Child | None = None  # to be stopped when this one serves
         self.leaving = False
         self.outdated = False  # to be replaced when it serves

@@ -37,9 +37,9 @@ async def app(scope, receive, send):
 
 def starter(place: Workplace, way: str = "fork") -> Start:
     """What starts two workers, and waits until they serve; ``way`` is that of ``--workers-start``."""
-    place.write("pid", PID)
 
-    def start(*args: str, workers: int = 2) -> Command:
+    def start(*args: str, workers: int = 2, app: str = PID) -> Command:
+        place.write("pid", app)
         command = place.pronghorn(
             *("pid:app", "--workers", str(workers), "--no-access-log", "--workers-start", way), *args
         )

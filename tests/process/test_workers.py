@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from process.command import PATIENCE
+from process.command import PATIENCE, Client
 from process.crew import BOTH, PID, Start
 from process.load import Load, alive, ask, children, until
 from process.test_faults import processor_time
@@ -313,17 +313,6 @@ def test_settings_that_are_printed_keep_auto(place: Workplace) -> None:
     assert again.exit() == 0, again.lines
 
 
-def test_workers_that_die_again_and_again(place: Workplace) -> None:
-    """The pauses become longer also when each of them has become ready before."""
-    ready = '        await send({"type": "lifespan.startup.complete"})\n'
-    place.write("pid", PID.replace(ready, ready + "        threading.Timer(0.05, os._exit, [7]).start()\n"))
-    place.write("pid", "import threading\n" + (place.path / "pid.py").read_text())
-    command = place.pronghorn("pid:app", "--workers", "2", "--no-access-log")
-    command.wait_for("died: exit status 7. Another one is started in 2 seconds.")
-    assert command.stop() == 0
-    command.clean()
-
-
 ENDS = '        await send({"type": "lifespan.shutdown.complete"})'
 
 
@@ -388,3 +377,63 @@ def test_worker_that_can_say_no_more(place: Workplace) -> None:
     assert worker in children(command)
     assert command.stop() == 0
     command.clean()
+
+
+FRAIL = PID.replace('if scope["path"] == "/block"', 'if scope["path"] == "/crash":\n        os._exit(1)\n    if scope["path"] == "/block"')
+
+
+@BOTH
+def test_clients_that_end_workers(crew: Start, place: Workplace) -> None:
+    """There is no pause before the next one, however often that happens: others are answered meanwhile."""
+    command = crew(app=FRAIL)
+    for round_ in range(1, 9):
+        with Client(command.port) as client:
+            client.request("/crash")
+            assert client.rest() == b""
+        command.wait_for("died: exit status 1. Another one is started.", round_)
+    with Client(command.port) as client:
+        client.request("/")
+        assert client.until(b"\r\n\r\n").startswith(b"HTTP/1.1 200 OK")
+    until(lambda: len(children(command)) == 2, "there are two again")
+    assert not any("next attempt" in line or "did not start" in line for line in command.lines)
+    assert command.stop() == 0
+    command.clean()
+
+
+FATES = {
+    "exits": ("os._exit(7)", "exit status 7"),
+    "leaves": ("os._exit(0)", "exit status 0"),
+    "dies": ("os.kill(os.getpid(), signal.SIGKILL)", "ended by SIGKILL"),
+    "hangs": ("time.sleep(60)", "ended by SIGKILL"),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("end", FATES)
+def test_workers_that_never_become_ready(place: Workplace, crew: Start, end: str, request: pytest.FixtureRequest) -> None:
+    """They are given up: a service manager hears of it, whatever keeps them from starting."""
+    what, how = FATES[end]
+    way = request.node.callspec.params["crew"]
+    place.write("frail", f"import os, signal, time\n{what}\n")
+    limit = "0.5" if end == "hangs" else "300"
+    command = place.pronghorn(
+        *("frail:app", "--workers", "2", "--workers-start", way, "--timeout-worker-startup", limit)
+    )
+    assert command.exit() == 3
+    assert not any("running on" in line for line in command.lines)
+    failures = sum(f"did not start: {how}" in line for line in command.lines)
+    assert 5 <= failures <= 10, "\n".join(command.lines)
+    command.wait_for("No worker has ever become ready, in 5 attempts one after the other.")
+
+
+def test_worker_that_cannot_be_replaced_is_tried_again(crew: Start, place: Workplace) -> None:
+    """Where some have served, the server never gives up: what ends it may pass."""
+    command = crew()
+    place.write("pid", "import os\nos._exit(7)\n")
+    for pid in children(command):
+        os.kill(pid, signal.SIGKILL)
+    command.wait_for("did not start: exit status 7", 6)
+    command.wait_for("The next attempt is made in 1 seconds.")
+    place.write("pid", PID)
+    until(lambda: len(children(command)) == 2 and bool(ask(command.port)), "two serve")
+    assert command.stop() == 0
