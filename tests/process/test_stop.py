@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import socket
+import struct
 import sys
 import time
 from collections.abc import Callable
@@ -48,6 +50,31 @@ async def app(scope, receive, send):
         await receive()
         print("told")
         await piece(send, b"last", False)
+    elif path in ("/poll", "/hears", "/after"):  # an answer that comes when something happens: never
+        if path == "/after":
+            await head(send, (b"content-length", b"5"))
+            await piece(send, b"hello", False)
+        try:
+            if path == "/hears":
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                print("told")
+            await asyncio.sleep(2 if path != "/poll" else 3600)
+            print("ended", path)
+        except asyncio.CancelledError as error:
+            print("cancelled", error)
+            raise
+    elif path in ("/long", "/steady"):
+        if path == "/steady":
+            await head(send, (b"content-length", b"8"))
+            await piece(send, b"s")
+        for _ in range(7):
+            await asyncio.sleep(0.7)
+            if path == "/steady":
+                await piece(send, b"s")
+        if path == "/long":
+            await head(send, (b"content-length", b"4"))
+        await piece(send, b"long" if path == "/long" else b"", False)
     elif path in ("/deaf", "/stubborn"):
         await head(send)
         await piece(send, b"first")
@@ -195,7 +222,89 @@ def test_a_second_interrupt_cancels_and_still_runs_the_lifespan(serving: Start) 
         assert command.stop(signal.SIGINT) == 0
         assert time.monotonic() - begun < 5
     assert "lifespan.shutdown" in command.out
-    assert [line for line in command.out if line.startswith("cancelled")]
+    assert "cancelled Task cancelled, the stop was cut short" in command.out
+    assert "ERROR:    Cancel 1 running task(s), the stop was cut short" in command.err
+    command.clean()
+
+
+@pytest.mark.parametrize("gone", ["reset", "closed"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_call_whose_client_has_gone_holds_up_nothing(number: int, gone: str, serving: Start) -> None:
+    """As that of a long poll, which waits for something to happen and asks nothing of its client."""
+    command = serving()
+    with Client(command.port) as client:
+        client.request("/poll")
+        command.wait_for("called /poll")
+        if gone == "reset":
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    command.send(number)
+    command.wait_for("Cancel 1 running task(s) whose client has gone")
+    assert command.exit() == 0
+    assert "cancelled Task cancelled, the server stops, and the client has gone" in command.out
+    assert "lifespan.shutdown" in command.out
+    assert not any("ERROR" in line for line in command.err)
+    command.clean()
+
+
+def test_a_client_that_goes_while_the_server_stops(serving: Start) -> None:
+    command = serving()
+    with Client(command.port) as client:
+        client.request("/poll")
+        command.wait_for("called /poll")
+        command.send(signal.SIGTERM)
+        command.wait_for("Waiting for connections to close.")
+    command.wait_for("Cancel 1 running task(s) whose client has gone")
+    assert command.exit() == 0
+    command.clean()
+
+
+@pytest.mark.parametrize("path", ["/hears", "/after"])
+def test_a_call_that_knows_of_its_client_may_end(path: str, serving: Start) -> None:
+    """What it does after the response, or after it was told, is finished within the limit."""
+    command = serving()
+    with Client(command.port) as client:
+        client.request(path)
+        command.wait_for(f"called {path}")
+        if path == "/after":
+            client.until(b"hello")
+    if path == "/hears":
+        command.wait_for("told")
+    assert command.stop() == 0
+    assert f"ended {path}" in command.out
+    command.clean()
+
+
+@pytest.mark.parametrize("path", ["/long", "/steady"])
+def test_an_interrupt_lets_what_has_an_end_come_to_it(path: str, serving: Start) -> None:
+    """Within the limit of the stop: a request that is not answered yet, and a response whose length is known."""
+    command = serving()
+    with Client(command.port) as client:
+        client.request(path)
+        command.wait_for(f"called {path}")
+        command.send(signal.SIGINT)
+        answer = client.rest()
+    assert answer.startswith(b"HTTP/1.1 200 OK") and answer.endswith(b"long" if path == "/long" else b"s" * 8)
+    assert command.exit() == 0
+    assert not any("Cancel" in line for line in command.err)
+    command.clean()
+
+
+@pytest.mark.parametrize("path", ["/stream", "/deaf"])
+def test_an_interrupt_ends_streams_soon(path: str, serving: Start) -> None:
+    """Where somebody waits at a terminal, a response without a length is not waited for: it may go on for ever."""
+    command = serving("--timeout-graceful-shutdown", "3600")
+    with Client(command.port) as client:
+        client.request(path)
+        client.until(b"first")
+        command.send(signal.SIGINT)
+        client.rest()
+    assert command.exit() == 0
+    if path == "/stream":
+        assert "told" in command.out
+        assert not any("Cancel" in line for line in command.err)
+    else:
+        assert "cancelled Task cancelled, the server stops, and the stream has no end" in command.out
+        assert "ERROR:    Cancel 1 open stream(s), 2.5 seconds after they were told" in command.err
     command.clean()
 
 

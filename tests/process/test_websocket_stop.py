@@ -113,6 +113,28 @@ def test_client_that_does_not_answer(serving: Start) -> None:
     command.clean()
 
 
+def test_session_whose_client_has_gone_holds_up_nothing(serving: Start) -> None:
+    command = serving()
+    opened(command, "/deaf").close()
+    command.wait_for("open /deaf")
+    command.send(signal.SIGTERM)
+    command.wait_for("Cancel 1 running task(s) whose client has gone")
+    assert command.exit() == 0
+    assert "cancelled" in command.out
+    command.clean()
+
+
+def test_deaf_application_is_cancelled_soon_after_an_interrupt(serving: Start) -> None:
+    command = serving("--timeout-graceful-shutdown", "3600")
+    with opened(command, "/deaf") as client:
+        command.wait_for("open /deaf")
+        command.send(signal.SIGINT)
+        assert client.closed() == (1012, "")
+        command.wait_for("Cancel 1 open stream(s), 2.5 seconds after they were told")
+        assert command.exit() == 0
+    assert "cancelled" in command.out
+
+
 def test_deaf_application_is_cancelled(serving: Start) -> None:
     command = serving("--timeout-graceful-shutdown", "1")
     with opened(command, "/deaf") as client:

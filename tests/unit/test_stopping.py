@@ -21,6 +21,7 @@ class Obedient:
         self.obeys = obeys
         self.open, self.active = open, active
         self.steps: list[str] = []
+        self.messages: list[str] = []
         self.over = asyncio.Event()
 
     def step(self, name: str) -> None:
@@ -31,12 +32,19 @@ class Obedient:
     def drain(self, prompt: bool) -> None:
         self.step("drain promptly" if prompt else "drain")
 
-    def disconnect(self) -> None:
-        self.step("disconnect")
+    def disconnect(self, endless: bool = False) -> None:
+        self.step("disconnect streams" if endless else "disconnect")
 
-    def cancel(self, message: str) -> None:
-        assert message == "Task cancelled, timeout graceful shutdown exceeded"
-        self.step("cancel")
+    def cancel(self, message: str, endless: bool = False) -> int:
+        self.messages.append(message)
+        self.step("cancel streams" if endless else "cancel")
+        return self.active
+
+    def cancel_abandoned(self, message: str) -> int:
+        if self.obeys == "cancel abandoned":
+            self.messages.append(message)
+            self.step("cancel abandoned")
+        return self.active
 
     def abort(self) -> None:
         self.step("abort")
@@ -82,13 +90,32 @@ def test_waits_as_long_as_the_limit_says(limit: float | None) -> None:
 
 @pytest.mark.parametrize("limit", [None, 3600])
 def test_force_cuts_the_waiting_short(limit: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert close(Obedient("cancel"), limit, forced=True) == ["drain", "disconnect", "cancel"]
+    connections = Obedient("cancel")
+    assert close(connections, limit, forced=True) == ["drain", "disconnect", "cancel"]
+    assert connections.messages == ["Task cancelled, the stop was cut short"]
 
 
 @pytest.mark.parametrize("limit", [None, 3600])
 def test_streams_are_told_soon_after_a_ctrl_c(limit: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopping, "PROMPT", 0.01)
-    assert close(Obedient("disconnect"), limit, prompt=True) == ["drain promptly", "disconnect"]
+    assert close(Obedient("disconnect streams"), limit, prompt=True) == ["drain promptly", "disconnect streams"]
+
+
+@pytest.mark.parametrize("limit", [None, 3600])
+def test_streams_that_go_on_after_a_ctrl_c_are_cancelled(limit: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "PROMPT", 0.01)
+    monkeypatch.setattr(stopping, "LAST_PART", 0.02)
+    connections = Obedient("cancel streams")
+    assert close(connections, limit, prompt=True) == ["drain promptly", "disconnect streams", "cancel streams"]
+    assert connections.messages == ["Task cancelled, the server stops, and the stream has no end"]
+
+
+@pytest.mark.parametrize("limit", [None, 3600])
+def test_calls_whose_client_has_gone_are_cancelled_first(limit: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "ABANDONED", 0.01)
+    connections = Obedient("cancel abandoned")
+    assert close(connections, limit) == ["drain", "cancel abandoned"]
+    assert connections.messages == ["Task cancelled, the server stops, and the client has gone"]
 
 
 def test_a_limit_of_nothing_disconnects_and_cancels_at_once() -> None:

@@ -137,14 +137,19 @@ cdef class Connections:
             connection.wire.drain()
             connection = following
 
-    def disconnect(self):
-        """http.disconnect to every application that still runs; the stop has waited for clients long enough."""
-        self.service.prompt = True
-        self.application.disconnect()
+    def disconnect(self, bint endless=False):
+        """http.disconnect to every application that still runs; the stop has waited for clients long enough.
+        ``endless``: only to those that have begun a response without a length."""
+        self.service.prompt = self.service.prompt or not endless
+        self.application.disconnect(endless)
 
-    def cancel(self, message=None) -> int:
-        """Cancel the applications that still run; returns how many."""
-        return self.application.cancel(message)
+    def cancel(self, message=None, bint endless=False) -> int:
+        """Cancel the applications that still run, or only those whose response is ``endless``; returns how many."""
+        return self.application.cancel(message, endless)
+
+    def cancel_abandoned(self, message=None) -> int:
+        """Cancel the applications whose client has gone, and that do not know it; returns how many."""
+        return self.application.cancel_abandoned(message)
 
     def abort(self):
         """Close every connection now."""

@@ -74,6 +74,7 @@ cdef class Application:
     cdef void report(self) noexcept
     cdef int count(self) except -1
     cdef list waiting(self)
+    cdef int cancel_some(self, list some, object message) except -1
 
 
 cdef class Conversation(Call):
@@ -97,12 +98,15 @@ cdef class Conversation(Call):
     cdef uint8_t bodiless       # HEAD: the response has no body
     cdef uint8_t gone           # tell the application that the client has gone
     cdef uint8_t stopping       # the server stops: a stream without end gets ClientDisconnected from send(), too
+    cdef uint8_t knows          # the application has been told, or has found out by sending, that the client has gone
     cdef uint8_t ended          # the application has returned or raised
     cdef uint8_t waits          # it has waited, and is in the application's list
 
     # From the wire.
     cdef void run(self) noexcept
     cdef void disconnect(self) noexcept
+    cdef bint endless(self) noexcept
+    cdef bint abandoned(self) noexcept
     cdef void lost(self, int status, size_t size) noexcept
     cdef void wake(self, bint now) noexcept
 
@@ -113,6 +117,7 @@ cdef class Conversation(Call):
     cdef int start_response(self, dict message, Message* parts) except -1
     cdef int send_body(self, dict message, Message* parts) except -1
     cdef void fail(self, bint started) noexcept
+    cdef bint is_cancelled(self, object error) noexcept
     cdef void answered(self, int status) noexcept
     cdef void account(self) noexcept
     cdef void end(self) noexcept

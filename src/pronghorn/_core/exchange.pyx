@@ -96,7 +96,7 @@ cdef class Application:
         exchange.wire = wire
         exchange.request = ARRIVING
         exchange.response = AWAITED
-        exchange.gone = exchange.ended = exchange.stopping = False
+        exchange.gone = exchange.ended = exchange.stopping = exchange.knows = False
         exchange.bodiless = bodiless
         exchange.length = -1
         exchange.size = exchange.status = 0
@@ -149,21 +149,31 @@ cdef class Application:
         found.discard(None)
         return found
 
-    def disconnect(self):
+    def disconnect(self, bint endless=False):
         """Tell every application that still runs that its client is to be thought of as gone: those that listen by
-        http.disconnect, those that only send by the next send() that is not the last."""
+        http.disconnect, those that only send by the next send() that is not the last. ``endless``: only those that
+        have begun a response without a length."""
         for exchange in self.waiting():
-            (<Conversation> exchange).stopping = True
-            (<Conversation> exchange).disconnect()
+            if not endless or (<Conversation> exchange).endless():
+                (<Conversation> exchange).stopping = True
+                (<Conversation> exchange).disconnect()
 
-    def cancel(self, message=None) -> int:
-        """Cancel what still runs; returns how many."""
-        self.cancelling = True
-        cancelled = 0
-        for exchange in self.waiting():
-            task = (<Conversation> exchange).task
-            if task is not None:
-                task.cancel(message)
+    def cancel(self, message=None, bint endless=False) -> int:
+        """Cancel what still runs, or only what disconnect() with ``endless`` has told; returns how many."""
+        self.cancelling = self.cancelling or not endless
+        return self.cancel_some([one for one in self.waiting() if not endless or (<Conversation> one).stopping], message)
+
+    def cancel_abandoned(self, message=None) -> int:
+        """Cancel the calls whose client has gone and that do not listen, each of them once; returns how many."""
+        return self.cancel_some([one for one in self.waiting() if (<Conversation> one).abandoned()], message)
+
+    cdef int cancel_some(self, list some, object message) except -1:
+        cdef Conversation one
+        cdef int cancelled = 0
+        for one in some:
+            one.stopping = True
+            if one.task is not None:
+                one.task.cancel(message)
                 cancelled += 1
         return cancelled
 
@@ -193,6 +203,14 @@ cdef class Conversation(Call):
         """The client will not read the response, or is to be thought of so."""
         self.gone = True
         self.wake(False)
+
+    cdef bint endless(self) noexcept:
+        """Whether the response has begun, and may go on for ever."""
+        return False
+
+    cdef bint abandoned(self) noexcept:
+        """Whether the client has gone, and the application has not asked, nor found out by sending."""
+        return False
 
     cdef void lost(self, int status, size_t size) noexcept:
         """The connection is gone, or the wire has answered itself: what the log says if nothing was answered before."""
@@ -253,6 +271,10 @@ cdef class Conversation(Call):
             self.account()
         if not started:
             self.application.count()
+
+    cdef bint is_cancelled(self, object error) noexcept:
+        """Whether it has ended because the server cancelled it."""
+        return (self.application.cancelling or self.stopping) and isinstance(error, CancelledError)
 
     cdef void end(self) noexcept:
         """The application has ended, one way or the other."""
@@ -445,6 +467,12 @@ cdef class Exchange(Conversation):
         self.buffered += length
         return 0
 
+    cdef bint endless(self) noexcept:
+        return self.response == STARTED and self.length < 0
+
+    cdef bint abandoned(self) noexcept:
+        return self.gone and self.response != COMPLETE and not self.knows and not self.stopping
+
     cdef void arrived(self, bint all) noexcept:
         """Body bytes have been fed, or (`all`) its end has come."""
         if all:
@@ -469,7 +497,7 @@ cdef class Exchange(Conversation):
         self.end()
 
     cdef void raised(self, object error) noexcept:
-        quiet = ((self.response == LOST or self.stopping) and is_disconnect(error)) or (self.application.cancelling and isinstance(error, CancelledError))
+        quiet = ((self.response == LOST or self.stopping) and is_disconnect(error)) or self.is_cancelled(error)
         if not quiet:
             self.application.log().error("Exception in ASGI application\n", exc_info=error)
         if self.response < COMPLETE:
@@ -509,6 +537,7 @@ cdef class Exchange(Conversation):
                 return {"type": "http.request", "body": b"", "more_body": False}
             return {"type": "http.request", "body": self.take(), "more_body": False}
         if self.gone:
+            self.knows = True
             return {"type": "http.disconnect"}
         if self.request == ARRIVING:
             if self.buffered:
@@ -530,6 +559,7 @@ cdef class Exchange(Conversation):
 
     cdef int process(self, dict message, Message* parts) except -1:
         if self.response == LOST:
+            self.knows = True
             raise ClientDisconnected("the client has gone")
         if self.response == STARTED and reads(<object> parts.kind, "http.response.body"):
             return self.send_body(message, parts)

@@ -1,7 +1,6 @@
 # cython: binding=False
 # One WebSocket as ASGI sees it. See session.pxd.
 
-from asyncio import CancelledError
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_SetItem
@@ -130,6 +129,14 @@ cdef class Session(Conversation):
             self.over(SERVICE_RESTART if self.stopping else ABNORMAL, "")
             self.wake(False)
 
+    cdef bint endless(self) noexcept:
+        return self.phase == OPEN or self.phase == CLOSING or self.phase == OVER
+
+    cdef bint abandoned(self) noexcept:
+        # Not those that the stop itself has closed: what is under way there may be finished.
+        return self.phase == OVER and self.code != SERVICE_RESTART and not self.told and not self.knows \
+            and not self.stopping
+
     cdef void lost(self, int status, size_t size) noexcept:
         self.over(ABNORMAL, "")
         Conversation.lost(self, status, size)
@@ -151,7 +158,7 @@ cdef class Session(Conversation):
         self.end()
 
     cdef void raised(self, object error) noexcept:
-        quiet = (self.gone and is_disconnect(error)) or (self.application.cancelling and isinstance(error, CancelledError))
+        quiet = (self.gone and is_disconnect(error)) or self.is_cancelled(error)
         if not quiet:
             self.application.log().error("Exception in ASGI application\n", exc_info=error)
         if self.phase == OPEN:
@@ -233,6 +240,7 @@ cdef class Session(Conversation):
         if self.phase == DENIED and self.response == COMPLETE:
             raise MessageError(f"Unexpected ASGI message '{kind}', after the response was completed.")
         if self.phase == OVER or self.response == LOST:
+            self.knows = True
             raise ClientDisconnected("the client has gone")
         if self.phase == OPEN:
             expected = "'websocket.send' or 'websocket.close'"
