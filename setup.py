@@ -22,9 +22,9 @@ import vendor  # noqa: E402
 
 MODULES = [
     "octets", "bound", "future", "drive", "output", "window", "wire", "journal", "headers", "target",
-    "forwarded", "preface", "section", "head", "request", "response", "repeated", "message", "scope", "exchange", "body",
-    "frames", "utf8", "deflate", "handshake", "session", "service", "websocket", "ahead", "http1", "tls", "entrance", "poll",
-    "edge", "sockets", "lifeline", "signalstack",
+    "forwarded", "preface", "section", "head", "request", "response", "repeated", "message", "scope",
+    "exchange", "body", "frames", "utf8", "deflate", "handshake", "session", "service", "websocket", "ahead",
+    "http1", "tls", "entrance", "poll", "edge", "sockets", "lifeline", "signalstack",
 ]
 
 MODES = set(filter(None, os.environ.get("PRONGHORN_BUILD", "").replace(" ", "").split(",")))
@@ -49,14 +49,15 @@ DIRECTIVES = {
 
 
 # GCC 14 and Clang 16 refuse these by themselves: older compilers must not let them pass.
-REFUSED = [f"-Werror={kind}" for kind in ("incompatible-pointer-types", "int-conversion", "implicit-function-declaration")]
+REFUSED = ["incompatible-pointer-types", "int-conversion", "implicit-function-declaration"]
 
 
 def flags() -> tuple[list[str], list[str]]:
     """Arguments for the compiler and for the linker."""
     if os.name == "nt":
         return ["/O2"], []
-    compile_args = ["-O3", "-fvisibility=hidden", f"-ffile-prefix-map={ROOT}=.", *REFUSED]
+    compile_args = ["-O3", "-fvisibility=hidden", f"-ffile-prefix-map={ROOT}=."]
+    compile_args += [f"-Werror={kind}" for kind in REFUSED]
     link_args = []
     if "asan" in MODES:
         link_args = ["-fsanitize=address,undefined"]

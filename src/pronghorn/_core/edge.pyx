@@ -166,7 +166,7 @@ cdef class Connections:
             if self.closed is None or self.closed.done():
                 self.closed = self.loop.create_future()
             await asyncio.shield(self.closed)
-        self.application.report()
+        self.service.report_refusals()
 
     cdef void note_closed(self) noexcept:
         if self.closed is not None and not self.closed.done():
@@ -222,7 +222,7 @@ cdef class Connections:
         self.service.defaults.refresh()
         self.application.drive.refresh()
         if now % TICKS_IN_A_SECOND == 0:
-            self.application.report()
+            self.service.report_refusals()
         while connection is not None:
             following = connection.next
             if connection.due and connection.due <= now:
@@ -235,7 +235,7 @@ cdef class Connections:
             self.timer = self.loop.call_later(TICK, self.sweep)
         else:
             self.timer = None
-            self.application.report()
+            self.service.report_refusals()
         if self.service.open == 0 and self.application.active == 0:
             self.note_closed()
 

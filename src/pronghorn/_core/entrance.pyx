@@ -120,7 +120,7 @@ cdef class Lobby(Wire):
         self.over = True
         peer = self.edge.client()
         host = "the peer of a unix socket" if peer is None else peer[0]
-        self.entrance.service.application.log_refusal(f"PROXY protocol: {host} {why}, its connection is closed.")
+        self.entrance.service.log_refusal(f"PROXY protocol: {host} {why}, its connection is closed.")
         self.edge.abort()
 
     cdef void expired(self) noexcept:

@@ -64,14 +64,10 @@ cdef class Application:
     cdef Conversation idle              # exchanges to use again: a list, too
     cdef uint32_t idles
     cdef bint cancelling                # the server cancels what still runs
-    cdef uint32_t refusals              # clients refused since the last report()
-    cdef uint32_t refusal_lines         # how many of them have a line each; 0: all
 
     cdef Exchange begin(self, Responder wire, dict template, object client, object method, object path, object raw_path,
                         object query, list headers, bint old, bint bodiless)
     cdef object log(self)
-    cdef void log_refusal(self, str text) noexcept
-    cdef void report(self) noexcept
     cdef int count(self) except -1
     cdef list waiting(self)
     cdef int cancel_some(self, list some, object message) except -1

@@ -111,20 +111,6 @@ cdef class Application:
         self.drive.end_lingering()
         return self.error
 
-    cdef void log_refusal(self, str text) noexcept:
-        """Log that a client has been refused, unless too many have been since the last report."""
-        self.refusals += 1
-        if self.refusals <= self.refusal_lines or self.refusal_lines == 0:
-            self.log().warning("%s", text)
-
-    cdef void report(self) noexcept:
-        """Log how many refusals had no line of their own; called once a second."""
-        cdef uint32_t refusals = self.refusals
-        cdef uint32_t lines = self.refusal_lines
-        self.refusals = 0
-        if lines and refusals > lines:
-            self.log().warning("%d more request(s) refused, without a line each (limit_refusal_log)", refusals - lines)
-
     cdef int count(self) except -1:
         """A response is complete."""
         self.total += 1

@@ -569,7 +569,7 @@ cdef class Http1(Acceptor):
         reason = HTTPStatus(status).phrase
         client = self.edge.client()
         peer = f"{client[0]}:{client[1]}" if client else "-"
-        self.service.application.log_refusal(f"Invalid HTTP request received: {status} {reason} ({peer})")
+        self.service.log_refusal(f"Invalid HTTP request received: {status} {reason} ({peer})")
         self.exchange = None
         size = self.answer(status) if unanswered else 0
         if exchange is not None:
@@ -594,7 +594,7 @@ cdef class Http1(Acceptor):
     cdef void turn_away(self, str why) noexcept:
         """The request was fine, but there is no answer to it: 503."""
         cdef Conversation exchange = self.exchange
-        self.service.application.log_refusal(why)
+        self.service.log_refusal(why)
         self.exchange = None
         exchange.lost(503, self.answer(503))
         self.shut(True)

@@ -59,3 +59,8 @@ cdef class Service:
     cdef uint64_t ws_size       # bytes of a message; 0: no limit
     cdef uint32_t ws_fragments
     cdef uint32_t ws_controls   # control and empty frames in ten seconds
+    cdef uint32_t refusals      # since the last report_refusals()
+    cdef uint32_t refusal_lines # how many of them have a line each; 0: all
+
+    cdef void log_refusal(self, str text) noexcept
+    cdef void report_refusals(self) noexcept

@@ -16,7 +16,7 @@ cdef class Service:
 
     def __init__(self, Application application, config, double tick):
         self.application = application
-        application.refusal_lines = config.limit_refusal_log or 0
+        self.refusal_lines = config.limit_refusal_log or 0
         self.defaults = Defaults(config.date_header, config.server_header, config.encoded_headers)
         self.repeated = Repeated()
         self.fields = Fields()
@@ -65,3 +65,19 @@ cdef class Service:
 
     def __dealloc__(self):
         free(self.head)
+
+    cdef void log_refusal(self, str text) noexcept:
+        """Log that a client has been refused, unless too many have been since the last report."""
+        self.refusals += 1
+        if self.refusals <= self.refusal_lines or self.refusal_lines == 0:
+            self.application.log().warning("%s", text)
+
+    cdef void report_refusals(self) noexcept:
+        """Log how many refusals had no line of their own; called once a second."""
+        cdef uint32_t refusals = self.refusals
+        cdef uint32_t lines = self.refusal_lines
+        self.refusals = 0
+        if lines and refusals > lines:
+            self.application.log().warning(
+                "%d more request(s) refused, without a line each (limit_refusal_log)", refusals - lines
+            )

@@ -524,7 +524,7 @@ cdef class WebSocket(Channel):
         self.later = None
         client = self.edge.client()
         peer = f"{client[0]}:{client[1]}" if client else "-"
-        self.service.application.log_refusal(f"WebSocket closed: {code} {reason} ({peer})")
+        self.service.log_refusal(f"WebSocket closed: {code} {reason} ({peer})")
         if self.state == OPEN:
             self.write_close(code, reason.encode())
         if self.session is None:
