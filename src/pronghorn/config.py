@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from pronghorn import engines, envfile, interfaces, listeners, loading, logs, tls
+from pronghorn import engines, envfile, interfaces, listeners, loading, logs, messagelog, tls
 from pronghorn._core.edge import Connection
 from pronghorn._core.websocket import WebSocket
 from pronghorn.board import MOST
@@ -127,7 +127,7 @@ class Config(Settings):
             app = self.load_app()
             if self.interface == "auto":
                 self.interface = interfaces.detect(app)
-            self.loaded_app = interfaces.adapt(app, self.interface)
+            self.loaded_app = messagelog.watched(interfaces.adapt(app, self.interface))
             self.loaded = True
 
     def setup_event_loop(self) -> None:

@@ -71,6 +71,14 @@ class Form(Record):
     def refuse(self, value: Any) -> ValueError:
         return ValueError(f"expected {self.words}, got {shown(value)}")
 
+    @property
+    def typed_words(self) -> str:
+        """``words`` of what can be typed, where None is no value."""
+        return self.words
+
+    def refuse_typed(self, text: str) -> ValueError:
+        return ValueError(f"expected {self.typed_words}, got {shown(text)}")
+
 
 def shown(value: Any) -> str:
     """A value in a message, where it must not be longer than a line."""
@@ -193,10 +201,12 @@ class Number(Form):
 
     @property
     def words(self) -> str:
+        return f"{self.typed_words}, or None ({self.off})" if self.off else self.typed_words
+
+    @property
+    def typed_words(self) -> str:
         text = f"{self.unit} from {self.minimum:g}"
-        if self.maximum is not None:
-            text += f" to {self.maximum:g}"
-        return f"{text}, or None ({self.off})" if self.off else text
+        return text if self.maximum is None else f"{text} to {self.maximum:g}"
 
     def check(self, value: Any) -> Any:
         if value is None and self.off:
@@ -218,7 +228,9 @@ class Number(Form):
         try:
             value = int(text) if self.whole else float(text)
         except ValueError:
-            raise self.refuse(text) from None
+            raise self.refuse_typed(text) from None
+        if not math.isfinite(value) or value < self.minimum or (self.maximum is not None and value > self.maximum):
+            raise self.refuse_typed(text)
         return self.check(value)
 
 

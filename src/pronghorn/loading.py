@@ -47,20 +47,30 @@ def import_attribute(name: str) -> Any:
     """What ``module:attribute`` names; ConfigError in one line when it leads nowhere."""
     module_name, _, attributes = name.partition(":")
     if not module_name or not attributes:
-        raise ConfigError(f'the application {name!r} is not of the form "module:attribute", as in "main:app"')
+        raise ConfigError(f'the application {name!r} is not of the form "module:attribute", {guess(name)}')
     try:
         found = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         # Only when it is this module, or a package it is said to be in, that is not there.
         if error.name is None or not (module_name + ".").startswith(error.name + "."):
             raise
-        raise ConfigError(f"cannot import the module {module_name!r} of the application: {error}") from None
+        hint = f"; {guess(name)}" if module_name.endswith(".py") or os.sep in module_name else ""
+        raise ConfigError(f"cannot import the module {module_name!r} of the application: {error}{hint}") from None
     for attribute in attributes.split("."):
         try:
             found = getattr(found, attribute)
         except AttributeError:
             raise ConfigError(f"no attribute {attributes!r} in the module {module_name!r}") from None
     return found
+
+
+def guess(name: str) -> str:
+    """What may have been meant by a name without an attribute, or by the path of a file."""
+    path, _, attribute = name.partition(":")
+    module = path.removesuffix(".py").replace(os.sep, ".").strip(".")
+    if module and all(part.isidentifier() for part in module.split(".")):
+        return f"did you mean {module + ':' + (attribute or 'app')!r}?"
+    return 'as in "main:app"'
 
 
 def load_once(config: Loadable) -> None:

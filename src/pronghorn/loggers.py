@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-__all__ = ["access_log", "every", "name", "rename", "root", "server_log"]
+__all__ = ["access_log", "asgi_log", "every", "name", "rename", "root", "server_log"]
 
 _root = "pronghorn"
 
@@ -33,6 +33,11 @@ def every() -> list[logging.Logger]:
 def server_log() -> logging.Logger:
     """What the server says, on standard error."""
     return logging.getLogger(name("error"))
+
+
+def asgi_log() -> logging.Logger:
+    """The application's calls, at debug and trace; on standard error."""
+    return logging.getLogger(name("asgi"))
 
 
 def access_log() -> logging.Logger:

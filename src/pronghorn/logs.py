@@ -13,10 +13,13 @@ import logging.config  # applications count on it, too: uvicorn imports it
 import sys
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pronghorn import loggers
 from pronghorn.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "ACCESS_FORMAT",
@@ -209,17 +212,40 @@ def apply(log_config: dict[str, Any] | str, use_colors: bool | None) -> None:
                 raise ValueError("PyYAML is not installed; pip install 'pronghorn[standard]'") from None
             log_config = yaml.safe_load(path.read_text(encoding="utf-8"))
         else:
-            path.open().close()  # fileConfig's own complaint about a missing file does not name it well
-            logging.config.fileConfig(path, disable_existing_loggers=False)
+            configure_by_ini(path)
             return
     if not isinstance(log_config, dict):
         raise ValueError("the file does not hold a mapping")
+    names: list[str] = []
+    if log_config is not LOGGING_CONFIG:
+        from pronghorn import uvicornlogs
+
+        log_config, names = uvicornlogs.translate(log_config, loggers.root())
     if use_colors is not None:
         log_config = deepcopy(log_config)
         for name in ("default", "access"):
             if name in log_config.get("formatters", {}):
                 log_config["formatters"][name]["use_colors"] = use_colors
     logging.config.dictConfig(log_config)
+    notice(names)
+
+
+def configure_by_ini(path: Path) -> None:
+    from configparser import ConfigParser
+
+    from pronghorn import uvicornlogs
+
+    parser = ConfigParser()
+    with path.open(encoding="utf-8") as file:  # fileConfig's own complaint about a missing file does not name it well
+        parser.read_file(file)
+    names = uvicornlogs.translate_ini(parser, loggers.root())
+    logging.config.fileConfig(parser, disable_existing_loggers=False)
+    notice(names)
+
+
+def notice(names: list[str]) -> None:
+    if names:
+        loggers.server_log().info("log_config: %s taken for %s's own", ", ".join(names), loggers.root())
 
 
 def one_line(error: BaseException) -> str:

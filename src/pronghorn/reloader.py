@@ -158,6 +158,8 @@ class Reloader(Supervisor):
     def __init__(self, config: Config, estate: Estate | None = None) -> None:
         super().__init__(config, estate=estate)
         self.wanted = 1
+        if config.processes > 1:
+            server_log().warning("workers: %s is not used, as --reload has one worker", config.workers)
         self.watch = Watch(
             config.reload_dirs or [os.getcwd()],
             config.reload_includes,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
-from pronghorn import eventloop, listeners, loading, loggers, logs, stopping
+from pronghorn import banner, eventloop, listeners, loading, loggers, logs, stopping
 from pronghorn._core.edge import Connections
 from pronghorn._core.sockets import Sockets, usable
 from pronghorn.accepting import Accepting
@@ -131,6 +131,7 @@ class Server(Exits):
             self._announce()
 
     def _announce(self) -> None:
+        banner.show(self.config)
         listeners.announce(self._listeners, self.config.is_ssl)
 
     async def main_loop(self) -> None:

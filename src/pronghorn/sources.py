@@ -16,6 +16,7 @@ __all__ = ["COMMAND_LINE", "Given", "collect", "known"]
 COMMAND_LINE = "command line"
 PREFIXES = ("PRONGHORN_", "UVICORN_")
 FILE = "PRONGHORN_CONFIG"
+LIKENESS = 0.8  # from 0 to 1; two letters that changed places in a short name
 
 
 class Given(NamedTuple):
@@ -73,7 +74,11 @@ def from_file(file: str) -> dict[str, Given]:
 def from_environment(environ: Mapping[str, str], typed: Mapping[str, Any]) -> dict[str, Given]:
     """What variables say that are set and not empty; of what was typed, nobody asks them."""
     given = {}
-    for name, form in known().items():
+    forms = known()
+    for present in environ:
+        if present.startswith(PREFIXES[0]) and present != FILE:
+            refuse_misspelt(present, forms)
+    for name, form in forms.items():
         variables = (prefix + name.upper() for prefix in PREFIXES)
         variable = next((variable for variable in variables if environ.get(variable)), None)
         if variable is None or name in typed:
@@ -83,3 +88,16 @@ def from_environment(environ: Mapping[str, str], typed: Mapping[str, Any]) -> di
         except ValueError as error:
             raise ConfigError(f"{variable}: {error}") from None
     return given
+
+
+def refuse_misspelt(variable: str, forms: Mapping[str, Form]) -> None:
+    """ConfigError for a variable that is nearly one of ours. Others are let pass: with a service named pronghorn,
+    Kubernetes sets PRONGHORN_SERVICE_HOST and more."""
+    name = variable.removeprefix(PREFIXES[0]).lower()
+    if name in forms:
+        return
+    from difflib import get_close_matches  # slow to import, and of use here only
+
+    if close := get_close_matches(name, forms, 1, LIKENESS):
+        meant = PREFIXES[0] + close[0].upper()
+        raise ConfigError(f"{variable}: unknown setting {name!r}, did you mean {meant!r}?")

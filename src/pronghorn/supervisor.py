@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from pronghorn import listeners, loading, spawning
+from pronghorn import banner, listeners, loading, spawning
 from pronghorn.attendant import Attendant
 from pronghorn.config import Config
 from pronghorn.crew import Crew
@@ -178,6 +178,7 @@ class Supervisor(Crew):
 
     def all_serve(self) -> None:
         if self.in_charge:
+            banner.show(self.config)
             listeners.announce(self.listeners, self.config.is_ssl)
         else:
             self.predecessor.say(READY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import sys
@@ -62,6 +63,10 @@ def test_it_answers_and_says_so(start: Start) -> None:
     assert access == f'INFO:     {name[0]}:{name[1]} - "GET /a?b=c HTTP/1.1" 200 OK'
     assert command.out == [access]
     assert command.err[0] == f"INFO:     Started server process [{command.process.pid}]"
+    banner = command.err.pop(4)
+    assert re.fullmatch(
+        r"INFO:     pronghorn \S+, CPython 3\.\d+\.\d+, (uvloop|asyncio); http/1\.1, websocket; one process", banner
+    )
     assert command.err[1:5] == [
         "INFO:     Waiting for application startup.",
         "INFO:     ASGI 'lifespan' protocol appears unsupported.",
@@ -209,7 +214,13 @@ def test_a_module_of_the_current_directory_goes_before_an_installed_one(place: W
     ("app", "line"),
     [
         ("hello", "ERROR:    Error loading ASGI app. the application 'hello' is not of the form "
-                  '"module:attribute", as in "main:app"'),
+                  "\"module:attribute\", did you mean 'hello:app'?"),
+        ("some/hello.py", "ERROR:    Error loading ASGI app. the application 'some/hello.py' is not of the form "
+                          "\"module:attribute\", did you mean 'some.hello:app'?"),
+        ("hello.py:main", "ERROR:    Error loading ASGI app. cannot import the module 'hello.py' of the application: "
+                          "No module named 'hello.py'; 'hello' is not a package; did you mean 'hello:main'?"),
+        ("1-2", "ERROR:    Error loading ASGI app. the application '1-2' is not of the form "
+                '"module:attribute", as in "main:app"'),
         ("nowhere:app", "ERROR:    Error loading ASGI app. cannot import the module 'nowhere' of the application: "
                         "No module named 'nowhere'"),
         ("hello:nothing", "ERROR:    Error loading ASGI app. no attribute 'nothing' in the module 'hello'"),

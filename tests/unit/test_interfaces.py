@@ -85,7 +85,7 @@ def test_detection(case: str) -> None:
 
 
 def test_a_wsgi_application_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"^interface: .* WSGI .* interface wsgi$"):
+    with pytest.raises(ConfigError, match=r"^interface: .* WSGI .* --interface wsgi$"):
         detect(wsgi)
 
 

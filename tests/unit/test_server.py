@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import pronghorn
-from pronghorn import Config, Server, StartupError
+from pronghorn import Config, Server, StartupError, banner
 from pronghorn.running import run_until_stopped
 from pronghorn.server import HANDLED_SIGNALS
 
@@ -454,6 +454,7 @@ def test_the_lines_that_tools_look_for(run: Any, caplog: pytest.LogCaptureFixtur
         "Waiting for application startup.",
         "ASGI 'lifespan' protocol appears unsupported.",
         "Application startup complete.",
+        banner.text(config()),
         f"Pronghorn running on http://127.0.0.1:{port} (Press CTRL+C to quit)",
         "Shutting down",
     ]

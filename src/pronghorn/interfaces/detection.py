@@ -32,7 +32,9 @@ def detect(app: Any) -> str:
     if accepts(app, 1):
         return "asgi2"
     if accepts(app, 2):
-        raise ConfigError("interface: the application takes two arguments, as one of WSGI does; that is interface wsgi")
+        raise ConfigError(
+            "interface: the application takes two arguments, as one of WSGI does (Flask has one): use --interface wsgi"
+        )
     return "asgi3"
 
 
