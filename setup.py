@@ -24,7 +24,7 @@ MODULES = [
     "octets", "bound", "future", "drive", "output", "window", "wire", "journal", "headers", "target",
     "forwarded", "preface", "section", "head", "request", "response", "repeated", "message", "scope",
     "exchange", "body", "frames", "utf8", "deflate", "handshake", "session", "service", "websocket", "ahead",
-    "http1", "tls", "entrance", "poll", "edge", "sockets", "lifeline", "signalstack",
+    "http1", "tls", "entrance", "poll", "edge", "sockets", "lifeline", "signalstack", "deadline",
 ]
 
 MODES = set(filter(None, os.environ.get("PRONGHORN_BUILD", "").replace(" ", "").split(",")))
@@ -75,6 +75,7 @@ def extension(name: str) -> Extension:
         sources=[f"src/pronghorn/_core/{name}.pyx", *(vendor.SOURCES if name == "head" else [])],
         depends=["setup.py", *vendor.HEADERS],
         include_dirs=[vendor.INCLUDE],
+        libraries=["rt"] if name == "deadline" and sys.platform == "linux" else [],  # timers, before glibc 2.34
         define_macros=tracing if "trace" in MODES else [],
         extra_compile_args=compile_args,
         extra_link_args=link_args,

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from pronghorn.admin import Admin
+from pronghorn.deadline import Deadline
 from pronghorn.notify import Manager
 from pronghorn.pidfile import PidFile
 from pronghorn.stall import StallLog
@@ -34,8 +35,14 @@ class Companions:
         self.admin: Admin | None = None
         self.heart: asyncio.TimerHandle | None = None
         self.terminal: Terminal | None = None
+        self.deadline: Deadline | None = None
         self.view: asyncio.TimerHandle | None = None
         self.standing = Standing.STARTING
+
+    def listening(self) -> None:
+        """Signals stop the server from now on."""
+        if self.deadline is not None:
+            self.deadline.listen()
 
     async def bound(self) -> None:
         """The addresses are the server's; StartupError when there cannot be what should be beside it."""
@@ -64,10 +71,19 @@ class Companions:
         if self.renewal is not None:
             self.renewal.stop()
             self.renewal = None
+        if self.deadline is not None:
+            self.deadline.stopping()
         self._change(Standing.STOPPING)
+
+    def served(self) -> None:
+        """No connection is there any more."""
+        if self.deadline is not None:
+            self.deadline.served()
 
     async def stopped(self) -> None:
         """Nothing is served any more, and the application has been told."""
+        if self.deadline is not None:
+            self.deadline.stopped()
         if self.admin is not None:
             admin, self.admin = self.admin, None
             await admin.close()

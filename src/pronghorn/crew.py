@@ -24,7 +24,7 @@ from pronghorn.errors import STARTUP_FAILURE
 from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 from pronghorn.recycling import reason_to_replace
-from pronghorn.worker import Child, State, time_to_stop
+from pronghorn.worker import FINISHING, Child, State, time_to_stop
 
 __all__ = ["Crew"]
 
@@ -76,6 +76,8 @@ class Crew:
             if self.ready >= self.wanted and not self.complete:
                 self.complete = True
                 self.all_serve()
+        elif line == FINISHING:
+            child.finishing = True
         elif line == "limit":
             child.worn, child.looked_at = True, 0.0
 
@@ -193,6 +195,8 @@ class Crew:
                 self.stop_one(child)
 
     def stop_one(self, child: Child, number: int = signal.SIGTERM) -> None:
+        if child.state is State.STARTING:
+            self.board.show_life(child.slot)  # it has shown none so far, and has its time to do so from now on
         child.stop(number, time_to_stop(self.config))
 
     def tell(self, number: int) -> None:

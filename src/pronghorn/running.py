@@ -12,6 +12,7 @@ from typing import Any
 
 from pronghorn import listeners, loggers
 from pronghorn.config import Config
+from pronghorn.deadline import Deadline
 from pronghorn.errors import STARTUP_FAILURE, ConfigError, StartupError
 from pronghorn.estate import Estate
 from pronghorn.listeners import Listener
@@ -94,8 +95,12 @@ def serve_alone(server: Server, identity: Identity | None, manager: Manager, pid
             listener.close()
         server_log().error("%s", error)
         sys.exit(STARTUP_FAILURE)
-    with contextlib.suppress(KeyboardInterrupt), refreshing(server):
-        server.run([listener.socket for listener in bound] or None)
+    server.companions.deadline = Deadline(server.config)
+    try:
+        with contextlib.suppress(KeyboardInterrupt), refreshing(server):
+            server.run([listener.socket for listener in bound] or None)
+    finally:
+        server.companions.deadline.over()
 
 
 @contextlib.contextmanager

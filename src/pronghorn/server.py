@@ -179,6 +179,7 @@ class Server(Exits):
             if self._access_log is not None:
                 access_log, self._access_log = self._access_log, None
                 await access_log.close()
+        self.companions.served()
         try:
             await self.lifespan.shutdown(self._force)
         finally:
@@ -252,6 +253,7 @@ class Server(Exits):
         self._raise_signals_again = False
         with contextlib.ExitStack() as self._capturing:
             self._capturing.enter_context(self.capture_signals())
+            self.companions.listening()
             eventloop.run(work, self.config.get_loop_factory())
         self._capturing = None
 

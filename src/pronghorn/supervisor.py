@@ -166,8 +166,8 @@ class Supervisor(Crew):
             self.take_pid_file()  # which may name the other one
         if self.leave_at and not self.stopping and time.monotonic() > self.leave_at:
             self.stop(signal.SIGTERM)
+        self.look_at_clocks()
         if not self.stopping:
-            self.look_at_clocks()
             self.fill()
         self.look_around()
         for child in self.children:

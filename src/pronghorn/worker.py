@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import enum
 import json
+import math
 import os
 import signal
 import socket
@@ -30,10 +31,11 @@ from pronghorn.server import Server
 from pronghorn.signals import show_faults
 
 __all__ = [
-    "AT_ONCE", "Child", "Closable", "State", "Worker", "be_a_worker", "end_with_the_supervisor", "start",
+    "AT_ONCE", "FINISHING", "Child", "Closable", "State", "Worker", "be_a_worker", "end_with_the_supervisor", "start",
     "take_signals", "time_to_stop",
 ]  # fmt: skip
 
+FINISHING = "finishing"  # what a worker says whose loop has ended: from now on it shows no life
 AT_ONCE = "at once"  # what a supervisor says on the line where a signal may not do
 EXTRA = 5.0  # seconds on top of what a worker allows itself
 BEAT = 1.0  # seconds between two signs of life, or less where timeout_worker_healthcheck is short
@@ -70,6 +72,8 @@ class Child(Process):
         self.leaving = False
         self.outdated = False  # to be replaced when it serves
         self.worn = False  # it has served as many requests as it may
+        self.finishing = False  # its loop has ended, and shows no life any more
+        self.ending = False  # it was aborted, or killed
 
     def send(self, number: int) -> None:
         super().send(TOLD if number == signal.SIGINT else number)
@@ -81,18 +85,29 @@ class Child(Process):
     @property
     def may_be_replaced(self) -> bool:
         """Whether it serves, and nothing is done about it yet."""
-        return self.state is State.SERVING and not self.leaving and not self.kill_at
+        return self.state is State.SERVING and not self.leaving and not self.ending
+
+    @property
+    def shows_life(self) -> bool:
+        """Whether it has a loop that should turn: not yet while it starts, and not any more at its end."""
+        return self.state is not State.STARTING and not self.finishing
 
     def check(self, config: Config, beat: float, now: float) -> None:
-        """End it if it takes too long to start, or has not shown that it lives since ``beat`` for too long."""
+        """End it if it takes too long to start, or has not shown that it lives since ``beat`` for too long, also while
+        it stops."""
         startup, health = config.timeout_worker_startup, config.timeout_worker_healthcheck
         if self.state is State.STARTING and startup and now - self.born > startup:
             server_log().error("Worker [%d] has not become ready (timeout_worker_startup)", self.pid)
             self.kill()
-        elif self.state is State.SERVING and health and now - beat > health and not self.kill_at:
+        elif self.shows_life and health and now - beat > health and not self.ending:
             server_log().error("Worker [%d] shows no sign of life (timeout_worker_healthcheck)", self.pid)
             self.abort()
-            self.kill_at = now + EXTRA  # one that is held by a debugger cannot even abort
+            self.ending = True
+            self.kill_at = min(self.kill_at or math.inf, now + EXTRA)  # one that a debugger holds cannot even abort
+
+    def kill(self) -> None:
+        self.ending = True
+        super().kill()
 
     def abort(self) -> None:
         """End it so that it shows where each of its threads was."""
@@ -129,9 +144,10 @@ class Worker(Server):
         if hasattr(signal, "SIGUSR1"):
             # Not the loop's: what that takes back at its end is what would end a worker that waits for its threads.
             signal.signal(signal.SIGUSR1, lambda *_: self.soon(self.reopen_logs))
+        self._show_life()
         await super().startup(sockets)
         if self.started:
-            self._show_life()
+            self._tell_modules()
             self.say("ready")
 
     @contextlib.contextmanager
@@ -156,11 +172,15 @@ class Worker(Server):
 
     def _show_life(self) -> None:
         self.board.show_life(self.slot)
+        if self.started:
+            self._tell_modules()
+        health = self.config.timeout_worker_healthcheck
+        asyncio.get_running_loop().call_later(min(BEAT, health / 3 if health else BEAT), self._show_life)
+
+    def _tell_modules(self) -> None:
         if self.config.reload and self.modules != len(sys.modules):  # some are only imported when they are needed
             self.modules = len(sys.modules)
             self.say("modules " + json.dumps(sorted(modules.files())))
-        health = self.config.timeout_worker_healthcheck
-        asyncio.get_running_loop().call_later(min(BEAT, health / 3 if health else BEAT), self._show_life)
 
     def _hear(self) -> None:
         try:
@@ -265,4 +285,5 @@ def be_a_worker(server: Worker, sockets: list[socket.socket]) -> NoReturn:
         if not server.started:
             server_log().error("The application ended with %r while it was loaded.", error)
             code = STARTUP_FAILURE
+    server.say(FINISHING)
     finish(code)

@@ -8,10 +8,12 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from process.command import Client, Command
+from process.load import until
 
 if TYPE_CHECKING:
     from process.conftest import Workplace
@@ -306,6 +308,50 @@ def test_an_interrupt_ends_streams_soon(path: str, serving: Start) -> None:
         assert "cancelled Task cancelled, the server stops, and the stream has no end" in command.out
         assert "ERROR:    Cancel 1 open stream(s), 2.5 seconds after they were told" in command.err
     command.clean()
+
+
+BLOCKED = """
+import ctypes
+import signal
+import time
+
+async def app(scope, receive, send):
+    assert scope["type"] == "http"
+    print("called", scope["path"])
+    while True:
+        if scope["path"] == "/python":
+            time.sleep(60)
+        elif scope["path"] == "/library":  # as in an extension module that never looks for signals
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+            ctypes.CDLL(None).sleep(60)
+        else:  # as in one that keeps the interpreter's lock as well
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+            ctypes.PyDLL(None).sleep(60)
+"""
+
+
+def none_pending(pid: int) -> bool:
+    """Whether a process has taken all signals that it was sent."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return all(int(line.split()[1], 16) == 0 for line in lines if line.startswith("ShdPnd:"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there may be no timers of the system's")
+@pytest.mark.parametrize("numbers", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]], ids=["once", "twice"])
+@pytest.mark.parametrize("path", ["/python", "/library", "/lock"])
+def test_a_blocked_loop_is_ended(path: str, numbers: list[int], start: Start, place: Workplace) -> None:
+    """At the limit of the stop, or soon after a second Ctrl-C, and it shows where it was."""
+    place.write("blocked", BLOCKED)
+    command = start("blocked:app", *(["--timeout-graceful-shutdown", "1"] if len(numbers) == 1 else []))
+    with Client(command.port) as client:
+        client.request(path)
+        command.wait_for(f"called {path}")
+        for number in numbers:
+            command.send(number)
+            until(lambda: none_pending(command.process.pid), "it is taken")  # two of a kind that wait are one
+        assert command.exit() == -signal.SIGABRT
+    command.wait_for("The stop has taken longer than its limits allow: this process is ended.")
+    command.wait_for("in app")
 
 
 def test_a_second_termination_changes_nothing(serving: Start) -> None:

@@ -313,6 +313,36 @@ def test_settings_that_are_printed_keep_auto(place: Workplace) -> None:
     assert again.exit() == 0, again.lines
 
 
+@BOTH
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_blocked_worker_that_shall_stop(crew: Start, number: int) -> None:
+    """It is looked after until its end."""
+    command = crew("--timeout-worker-healthcheck", "2")
+    with Client(command.port) as blocked:
+        blocked.request("/block")
+        command.wait_for("blocking")
+        command.send(number)
+        command.wait_for("shows no sign of life")
+        command.wait_for("in app")  # of the dump
+        assert blocked.rest() == b""
+    if number == signal.SIGTERM:
+        assert command.exit() == 0
+    else:
+        until(lambda: len(children(command)) == 2, "both are replaced")
+        assert command.stop() == 0
+    assert not any("does not stop, and is killed" in line for line in command.lines)
+
+
+def test_end_that_shows_no_life(crew: Start) -> None:
+    """A worker whose loop has ended waits for its threads: it is not taken for a blocked one."""
+    late = "        import threading; threading.Timer(4, print, ['done\\n'], {'end': ''}).start()\n        return"
+    command = crew("--timeout-worker-healthcheck", "1", app=PID.replace("        return", late, 1))
+    assert command.stop() == 0
+    assert command.out.count("done") == 2
+    assert not any("no sign of life" in line for line in command.lines)
+    command.clean()
+
+
 ENDS = '        await send({"type": "lifespan.shutdown.complete"})'
 
 
