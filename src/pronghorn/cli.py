@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import faulthandler
 import os
 import sys
 from collections.abc import Container, Iterator, Sequence
@@ -17,9 +15,10 @@ from pronghorn.config import Config
 from pronghorn.errors import STARTUP_FAILURE, ConfigError
 from pronghorn.forking import EXIT_LIMIT
 from pronghorn.forms import Flag, Folder, Form
-from pronghorn.running import run_until_stopped
+from pronghorn.running import open_standard_descriptors, run_until_stopped
 from pronghorn.server import Server
 from pronghorn.settings import PLACE, SUBJECTS, default_text, table
+from pronghorn.signals import end_within
 from pronghorn.subjects import AUTO, Setting
 
 __all__ = ["main"]
@@ -238,19 +237,9 @@ def origin(name: str, given: dict[str, sources.Given], setting: Setting | None =
     return "follows from others"
 
 
-def open_standard_descriptors() -> None:
-    """Put the null device where a parent closed 0, 1 or 2: a loop's own descriptor must not become one of them."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-
-
 def exit_soon() -> None:
     """See to it that the process ends: past the limit, show where each thread is and exit all the same."""
-    with contextlib.suppress(ValueError, OSError, AttributeError):  # standard error may have no file behind it
-        faulthandler.dump_traceback_later(EXIT_LIMIT, exit=True)
+    end_within(EXIT_LIMIT)
 
 
 main = Command(

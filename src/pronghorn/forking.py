@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import faulthandler
 import os
 import signal
 import socket
@@ -15,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn
 
 from pronghorn.logstream import drain, draining
+from pronghorn.signals import end_within
 
 __all__ = ["ALL", "EXIT_LIMIT", "NOT_OURS", "TOLD", "execute", "finish", "flush", "fork", "inherited"]
 
@@ -104,8 +104,7 @@ def open_descriptors() -> Collection[int]:
 def finish(code: int) -> NoReturn:
     """End the process as the interpreter does: os._exit() by itself waits for no thread, and calls nothing."""
     signal.signal(TOLD, lambda *_: os._exit(code))  # a further Ctrl-C does not wait
-    with contextlib.suppress(ValueError, OSError, AttributeError):  # standard error may have no file behind it
-        faulthandler.dump_traceback_later(EXIT_LIMIT, exit=True)
+    end_within(EXIT_LIMIT)
     for module, name in ((threading, "_shutdown"), (atexit, "_run_exitfuncs")):
         end: Any = getattr(module, name, None)
         if end is not None:

@@ -26,7 +26,7 @@ from pronghorn.server import Server
 from pronghorn.signals import handled, show_faults
 from pronghorn.terminal import GONE, Terminal
 
-__all__ = ["run", "run_until_stopped"]
+__all__ = ["open_standard_descriptors", "run", "run_until_stopped"]
 
 ORIGIN = Origin()  # when the package is imported
 
@@ -41,8 +41,18 @@ def run(app: Any, *, app_dir: str | None = None, **settings: Any) -> None:
     run_until_stopped(Server(Config(app, **settings)))
 
 
+def open_standard_descriptors() -> None:
+    """Put the null device where a parent closed 0, 1 or 2: a loop's own descriptor must not become one of them."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
 def run_until_stopped(server: Server) -> None:
     """Run a server, or as many as are asked for, until told to stop; a failed start-up exits with status 3."""
+    open_standard_descriptors()
     streams = nonblocking(loggers.every())
     try:
         run_supervised_or_alone(server)

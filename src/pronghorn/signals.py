@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,7 +12,9 @@ from types import FrameType
 
 from pronghorn._core import signalstack
 
-__all__ = ["Handler", "Inbox", "handled", "show_faults", "widen_stack"]
+__all__ = ["Handler", "Inbox", "end_within", "handled", "show_faults", "widen_stack"]
+
+NO_FILE = (ValueError, OSError, AttributeError, RuntimeError)  # standard error is closed, or has no file behind it
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -30,9 +33,17 @@ def handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
 
 def show_faults() -> None:
     """Have a fatal signal write to standard error where each thread is, if there is a file behind that."""
-    with contextlib.suppress(ValueError, OSError, AttributeError):
+    with contextlib.suppress(*NO_FILE):
         faulthandler.enable()
     widen_stack()
+
+
+def end_within(seconds: float) -> None:
+    """End the process with status 1 after so long, having written where each thread is, whatever they are at."""
+    try:
+        faulthandler.dump_traceback_later(seconds, exit=True)
+    except NO_FILE:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=os.open(os.devnull, os.O_WRONLY))
 
 
 def widen_stack() -> None:

@@ -400,13 +400,26 @@ def test_a_thread_that_never_ends_does_not_keep_the_process(place: Workplace) ->
     assert [line for line in command.err if "in worker" in line or "thread.py" in line or "_worker" in line]
 
 
-def test_without_standard_output_it_serves_and_stops(place: Workplace) -> None:
-    line = f"exec {sys.executable} -m pronghorn hello:app --port 0 >&-"
-    command = place.run("sh", "-c", line)
-    with Client(command.port) as client:
-        client.request("/", "Connection: close")
-        assert client.rest().endswith(b"hello")
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"], ids=["output", "error", "all"])
+@pytest.mark.parametrize("program", ["-m pronghorn hello:app --uds here.sock --workers {}", "script.py {}"])
+def test_without_standard_descriptors_it_serves_and_stops(
+    place: Workplace, program: str, closed: str, workers: int
+) -> None:
+    place.write("script", "import sys, pronghorn\npronghorn.run('hello:app', uds='here.sock', workers=int(sys.argv[1]))")
+    command = place.run("sh", "-c", f"exec {sys.executable} {program.format(workers)} {closed}")
+    until((place.path / "here.sock").exists, "it is bound")
+    until(lambda: serves(place.path / "here.sock"), "it serves")
     assert command.stop() == 0
+
+
+def serves(path: Path) -> bool:
+    try:
+        with Client(str(path)) as client:
+            client.request("/", "Connection: close")
+            return client.rest().endswith(b"hello")
+    except ConnectionRefusedError:  # it is bound, and does not listen yet
+        return False
 
 
 def test_python_is_ended_with_status_0_by_a_termination(place: Workplace) -> None:
