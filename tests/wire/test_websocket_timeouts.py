@@ -147,6 +147,16 @@ def trickled(client: Client, outcome: Outcome) -> None:
     end(outcome, client, began)
 
 
+def trickled_ping(client: Client, outcome: Outcome) -> None:
+    """Something comes all the time, but no frame that says anything."""
+    began = begin(outcome, client, "/")
+    for byte in frame(PING, b"y" * 100):
+        if not client.offer(bytes([byte])) or client.gone():
+            break
+        threading.Event().wait(0.1)
+    end(outcome, client, began)
+
+
 def many_messages(client: Client, outcome: Outcome) -> None:
     """Each in two fragments with a moment between: the time is that of one message."""
     began = begin(outcome, client, "/")
@@ -213,7 +223,7 @@ def full(client: Client, outcome: Outcome) -> None:
 
 
 SCENARIOS: list[Callable[[Client, Outcome], None]] = [
-    never_accepted, denied_slowly, silent, pongs, other_signs, unfinished, unfinished_frame, trickled, many_messages,
+    never_accepted, denied_slowly, silent, pongs, other_signs, unfinished, unfinished_frame, trickled, trickled_ping, many_messages,
     close_not_answered, close_and_data, close_answered, refused_and_stays, stalled, full,
 ]  # fmt: skip
 
@@ -302,7 +312,7 @@ def test_log(outcomes: dict[str, Outcome]) -> None:
     assert outcomes["log"].told == [
         "WebSocket closed: 1002 invalid frame",
         *["WebSocket closed: 1008 message not finished in time"] * 3,
-        "WebSocket closed: 1011 keepalive ping timeout",
+        *["WebSocket closed: 1011 keepalive ping timeout"] * 2,
         "WebSocket handshake timed out.",
     ]
 
@@ -317,9 +327,10 @@ def test_denial_that_has_begun(outcomes: dict[str, Outcome]) -> None:
     assert outcomes["denied_slowly"].head == 404
 
 
-def test_no_answer_to_a_ping(outcomes: dict[str, Outcome]) -> None:
+@pytest.mark.parametrize("name", ["silent", "trickled_ping"])
+def test_no_answer_to_a_ping(outcomes: dict[str, Outcome], name: str) -> None:
     """One ping, and no second; then the close, and the application is told the same."""
-    outcome = outcomes["silent"]
+    outcome = outcomes[name]
     assert (outcome.pings, outcome.codes, outcome.how) == (1, [1011], "fin")
     assert outcome.told == [1011, 0]
     assert in_time(outcome, 3, 5), outcome.after

@@ -69,8 +69,9 @@ cdef class Connection(Edge):
     cdef uint32_t due           # tick of the deadline; 0: none
     cdef uint32_t placed        # tick at which it was put at the end of the list
     cdef int fd                 # -1: write through the transport
-    cdef uint32_t stalled       # tick of the last progress in writing
-    cdef uint32_t backlog_size  # bytes that waited then
+    cdef uint32_t stalled       # tick of the sweep that last saw the client take something of what waits
+    cdef uint32_t backlog_size  # bytes that waited then, and those that have been added since; its last 32 bits
+    cdef uint32_t unsent        # bytes that the system held then
     cdef uint8_t backlog        # output waits
     cdef uint8_t peer_known     # once it was asked for
     cdef uint8_t told           # the wire knows that the connection is gone
@@ -84,6 +85,7 @@ cdef class Connection(Edge):
     cdef void queue(self, const char* data, size_t length) noexcept
     cdef void queue_rest(self, object owner, size_t done) noexcept
     cdef size_t waiting(self) noexcept
-    cdef void note_backlog(self) noexcept
+    cdef int socket(self)
+    cdef void note_backlog(self, size_t length) noexcept
     cdef void watch_backlog(self) noexcept
     cdef void broken(self, object error) noexcept

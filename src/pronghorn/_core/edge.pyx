@@ -11,6 +11,7 @@ from libc.string cimport memset
 from .drive cimport Call
 from .exchange cimport Conversation
 from .system cimport send as system_send
+from .system cimport unsent as system_unsent
 
 from .drive import Drive
 
@@ -397,7 +398,7 @@ cdef class Connection(Edge):
         """Leave bytes to the transport."""
         try:
             self.transport.write(PyBytes_FromStringAndSize(data, length))
-            self.note_backlog()
+            self.note_backlog(length)
         except BaseException as error:
             self.broken(error)
 
@@ -405,7 +406,7 @@ cdef class Connection(Edge):
         """The same for what stands in a bytes object behind the first `done`."""
         try:
             self.transport.write(owner if done == 0 else memoryview(owner)[done:])
-            self.note_backlog()
+            self.note_backlog(PyBytes_GET_SIZE(owner) - done)
         except BaseException as error:
             self.broken(error)
 
@@ -413,26 +414,47 @@ cdef class Connection(Edge):
         """Bytes that the transport holds."""
         return self.transport.get_write_buffer_size()
 
-    cdef void note_backlog(self) noexcept:
-        """Until the transport's buffer is empty again, everything has to go through it, in order."""
-        cdef size_t size = self.waiting()
-        if size and not self.backlog:
-            self.backlog = True
-            self.backlog_size = size
-            self.stalled = self.owner.service.now
-        elif not size:
-            self.backlog = False
+    cdef int socket(self):
+        """The descriptor, also while what is left goes out before the close; -1: there is none."""
+        sock = self.transport.get_extra_info("socket") if self.fd < 0 else None
+        return self.fd if sock is None else sock.fileno()
 
-    cdef void watch_backlog(self) noexcept:
-        """Called by the sweep: a client that takes nothing for too long is dropped."""
+    cdef void note_backlog(self, size_t length) noexcept:
+        """So many bytes have been added to what waits. Until that is empty again, everything has to go through it, in order."""
         cdef size_t size = self.waiting()
         if size == 0:
             self.backlog = False
-        elif size != self.backlog_size:
-            self.backlog_size = size
+        elif self.backlog:
+            self.backlog_size += <uint32_t> length
+        else:
+            self.backlog = True
+            self.backlog_size = <uint32_t> size
+            self.unsent = 0xFFFFFFFF
+            self.stalled = self.owner.service.now
+
+    cdef void watch_backlog(self) noexcept:
+        """Called by the sweep: a client that takes nothing for too long is dropped.
+
+        What it takes shows in what waits here, which is less than what waited and has been added, or in what the system
+        holds. The system takes more from us only when much of what it holds has gone, so that a slow client's progress
+        shows there alone for minutes; and what is added is no progress."""
+        cdef size_t size = self.waiting()
+        cdef uint32_t unsent
+        if size == 0:
+            self.backlog = False
+            return
+        try:
+            unsent = system_unsent(self.socket())
+        except Exception as error:
+            self.broken(error)
+            return
+        if <uint32_t> size != self.backlog_size or unsent < self.unsent:
             self.stalled = self.owner.service.now
         elif self.owner.stall and self.owner.service.now - self.stalled > self.owner.stall:
             self.abort()
+            return
+        self.backlog_size = <uint32_t> size
+        self.unsent = unsent
 
     cdef void broken(self, object error) noexcept:
         """The transport did not do as it was told: nothing more can be said to this client."""

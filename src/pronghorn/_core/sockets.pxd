@@ -72,5 +72,5 @@ cdef class SocketConnection(Connection):
     cdef void take_early(self) noexcept
     cdef void read_on(self) noexcept
     cdef void writable(self) noexcept
-    cdef void put(self) noexcept
+    cdef void put(self, size_t length) noexcept
     cdef void dispose(self) noexcept

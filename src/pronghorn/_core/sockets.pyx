@@ -3,6 +3,7 @@
 
 import os
 
+from cpython.bytes cimport PyBytes_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport free, malloc
@@ -154,7 +155,7 @@ cdef class Sockets(Poll):
             if connection.pending is not NULL and connection.watch.watched:
                 connection.writable()
                 if connection.pending is not NULL:
-                    connection.put()
+                    connection.put(0)
 
     cdef void settle(self) noexcept:
         self.connections.application.drive.end_batch()
@@ -347,14 +348,15 @@ cdef class SocketConnection(Connection):
         except MemoryError as error:
             self.broken(error)
             return True
-        self.held = self.backlog = True
+        self.held = True
+        self.note_backlog(head_length + length + tail_length)
         return True
 
     cdef void queue(self, const char* data, size_t length) noexcept:
         if not self.ended:
             try:
                 put_copy(&self.pending, data, length)
-                self.put()
+                self.put(length)
             except MemoryError as error:
                 self.broken(error)
 
@@ -362,12 +364,12 @@ cdef class SocketConnection(Connection):
         if not self.ended:
             try:
                 put_rest(&self.pending, owner, done)
-                self.put()
+                self.put(PyBytes_GET_SIZE(owner) - done)
             except MemoryError as error:
                 self.broken(error)
 
-    cdef void put(self) noexcept:
-        self.note_backlog()
+    cdef void put(self, size_t length) noexcept:
+        self.note_backlog(length)
         if self.held:
             return
         (<Sockets> self.transport).change(&self.watch, self.watch.events | EPOLLOUT)
@@ -376,6 +378,9 @@ cdef class SocketConnection(Connection):
 
     cdef size_t waiting(self) noexcept:
         return 0 if self.pending is NULL else self.pending.size
+
+    cdef int socket(self):
+        return self.watch.fd
 
     cdef void pause(self, bint reading) noexcept:
         self.deaf = reading

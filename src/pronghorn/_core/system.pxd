@@ -1,11 +1,14 @@
-"""recv() and send() as the system has them.
+"""What the system has for sockets, where it differs from one to the next.
 
-In libc they are cancellation points: in a process with several threads each call sets a mark before and takes it back
+recv() and send(): in libc they are cancellation points: in a process with several threads each call sets a mark before and takes it back
 after, by atomic operations. No thread of ours is ever cancelled.
 """
 
+from libc.stdint cimport uint32_t
+
 cdef extern from *:
     """
+    #include <stdint.h>
     #ifdef __linux__
     #include <sys/socket.h>
     #include <sys/syscall.h>
@@ -25,6 +28,33 @@ cdef extern from *:
     #define system_recv recv
     #define system_send send
     #endif
+
+    /* Bytes that the system holds for a socket and the peer has not taken: those that TCP has no acknowledgement for, or
+       that the other end of a unix socket has not read. 0 where the system does not tell. */
+    #if defined(__linux__)
+    #include <sys/ioctl.h>
+    #include <linux/sockios.h>
+    #elif defined(__FreeBSD__)
+    #include <sys/ioctl.h>
+    #include <sys/filio.h>
+    #endif
+    static uint32_t system_unsent(int fd)
+    {
+        int unsent = 0;
+    #if defined(__linux__)
+        if (ioctl(fd, SIOCOUTQ, &unsent) < 0)
+            return 0;
+    #elif defined(SO_NWRITE)
+        socklen_t length = sizeof unsent;
+        if (getsockopt(fd, SOL_SOCKET, SO_NWRITE, &unsent, &length) < 0)
+            return 0;
+    #elif defined(FIONWRITE)
+        if (ioctl(fd, FIONWRITE, &unsent) < 0)
+            return 0;
+    #endif
+        return (uint32_t) unsent;
+    }
     """
     ssize_t recv "system_recv" (int fd, void* data, size_t length, int flags) nogil
     ssize_t send "system_send" (int fd, const void* data, size_t length, int flags) nogil
+    uint32_t unsent "system_unsent" (int fd) nogil

@@ -35,6 +35,8 @@ cdef class Tls(Wire):
     cdef object read            # bound methods: they are called for every request
     cdef object write
     cdef uint32_t jitter
+    cdef uint32_t barren        # bytes of records since the last one that had something in it for the wire above
+    cdef uint32_t answered      # bytes that the protocol has answered of its own, less what it may answer for what came
     cdef uint8_t heard          # something has come
     cdef uint8_t held           # the wire above does not want to read
     cdef uint8_t waiting        # there may be more in what came, for when it does
@@ -43,12 +45,14 @@ cdef class Tls(Wire):
     cdef uint8_t resuming       # the wire above asked for a turn of its own
     cdef uint8_t closed         # close_notify is sent
 
+    cdef void take(self, const char* data, size_t length, bytes source) noexcept
     cdef int start(self) except -1
     cdef void shake(self) noexcept
     cdef void refused(self, object error) noexcept
     cdef void established(self) noexcept
     cdef void decrypt(self) noexcept
     cdef Py_ssize_t read_into(self, char* place, size_t room) noexcept
+    cdef bint idling(self, size_t done, size_t answer) noexcept
     cdef bint encrypt(self, const char* data, size_t length) noexcept
     cdef void put(self) noexcept
     cdef void notify_close(self) noexcept

@@ -13,6 +13,10 @@ from .response cimport write_refusal
 
 cdef enum:
     PLAIN = 65536               # bytes decrypted before the wire above is fed: four records of full size
+    PIECE = 32768               # bytes of records that OpenSSL gets at once
+    BARREN = 65536              # bytes of records in a row with nothing in them for the wire above
+    ANSWERS = 16384             # bytes of the protocol's own answers, such as new keys
+    EARNED = 1024               # bytes for the wire above that earn one more of those
 
 cdef object MemoryBIO = ssl.MemoryBIO
 cdef object SSLError = ssl.SSLError
@@ -48,6 +52,22 @@ cdef class Tls(Wire):
     # From the edge.
 
     cdef void feed(self, const char* data, size_t length, bytes source) noexcept:
+        cdef size_t done = 0
+        if length <= PIECE:
+            self.take(data, length, source)
+            return
+        # OpenSSL reads on until there is something for us, and a new key takes it 25 us: in pieces we see what it is at.
+        if source is None:
+            try:
+                source = data[:length]      # the read buffer is not ours any more once the wire above has been fed
+            except MemoryError:
+                self.edge.abort()
+                return
+        while done < length:
+            self.take(PyBytes_AS_STRING(source) + done, min(length - done, <size_t> PIECE), None)
+            done += PIECE
+
+    cdef void take(self, const char* data, size_t length, bytes source) noexcept:
         cdef Window records = self.shelter.records
         if self.finished or self.closed:
             return                          # behind close_notify, theirs or ours: RFC 8446 section 6.1 has it ignored
@@ -65,7 +85,9 @@ cdef class Tls(Wire):
             return
         if self.inner is None:
             self.shake()
-        elif self.held:
+            return
+        self.barren += <uint32_t> length
+        if self.held:
             self.waiting = True
         else:
             self.decrypt()
@@ -265,9 +287,22 @@ cdef class Tls(Wire):
         except BaseException as error:
             self.refused(error)
             return -1
-        if self.outgoing.pending:
+        length = self.outgoing.pending
+        if length:
             self.put()                      # an answer of the protocol's own, such as a new key
+        if self.idling(done, length):
+            self.refused("too many records without content")
+            return -1
         return done
+
+    cdef bint idling(self, size_t done, size_t answer) noexcept:
+        """Whether this client has the protocol work for nothing. done: bytes for the wire above; answer: bytes that the
+        protocol had to say to what came. A client may ask for new keys and read none of the answers."""
+        self.answered -= min(self.answered, <uint32_t> (done // EARNED))
+        self.answered += <uint32_t> answer
+        if done:
+            self.barren = 0
+        return self.barren > BARREN or self.answered > ANSWERS
 
     # What goes.
 

@@ -66,7 +66,6 @@ cdef class WebSocket(Channel):
 
     cdef void feed(self, const char* data, size_t length, bytes source) noexcept:
         cdef bytes joined
-        self.pinged = 0
         if self.state >= LINGER:
             return
         if self.waiting is None:
@@ -111,6 +110,8 @@ cdef class WebSocket(Channel):
             if not self.blocked or (self.blocked == FULL and session.full()) or self.state >= LINGER:
                 break
         self.feeding = False
+        if at != data:
+            self.pinged = 0             # a sign of life; a piece of a control frame, or of a header, is none yet
         if self.state >= LINGER:
             return
         if at != end:
