@@ -152,11 +152,11 @@ def body_gap_nobody_listens(peer: Peer, outcome: Outcome) -> None:
 
 
 def trickled_body(peer: Peer, outcome: Outcome) -> None:
-    """Never a gap, but only half the least rate."""
+    """Never a gap, but only a fifth of the least rate."""
     began = time.monotonic()
     peer.send(head("Content-Length: 100000", target="/read"))
-    while time.monotonic() - began < 5:
-        if not peer.offer(b"x" * 100) or wait(peer, 0.2):
+    while time.monotonic() - began < 10:
+        if not peer.offer(b"x" * 40) or wait(peer, 0.2):
             break
     end(outcome, peer, began)
 

@@ -60,9 +60,8 @@ cdef class Http1(Acceptor):
     cdef Memory memory          # of the fields of the last request
     cdef uint32_t served        # requests so far
     cdef uint32_t last          # the one after which the connection is closed
-    cdef uint32_t body_since    # tick at which the window for the body's rate began
+    cdef uint32_t body_since    # tick at which the body's time began, without our own pauses
     cdef uint32_t body_heard    # tick of the last body bytes
-    cdef uint64_t body_before   # body bytes when that window began
     cdef uint32_t discarded     # bytes in DISCARD
     cdef uint8_t reading
     cdef uint8_t writing

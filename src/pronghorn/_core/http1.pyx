@@ -280,7 +280,6 @@ cdef class Http1(Acceptor):
         if request.chunked or request.length:
             self.reading = BODY
             self.body_since = self.body_heard = service.now
-            self.body_before = 0
             self.watched = False
             expect_body(&self.decoder, request.chunked, request.length)
         else:
@@ -479,8 +478,8 @@ cdef class Http1(Acceptor):
 
     cdef void body_taken(self) noexcept:
         if self.paused and self.reading == BODY:
-            self.body_since = self.body_heard = self.service.now
-            self.body_before = self.decoder.total
+            self.body_since += self.service.now - self.body_heard
+            self.body_heard = self.service.now
             self.pause(False)
 
     cdef void completed(self) noexcept:
@@ -640,18 +639,15 @@ cdef class Http1(Acceptor):
             else:
                 self.shut(False)
         elif self.reading == BODY:
-            elapsed = service.now - self.body_since
-            if self.paused or self.expects:
-                pass
-            elif service.ticks.body and service.now - self.body_heard >= service.ticks.body:
+            # The rate is that of the whole body up to the last bytes of it: how long it may pause is the gap's limit.
+            elapsed = self.body_heard - self.body_since
+            if not (self.paused or self.expects) and (
+                (service.ticks.body and service.now - self.body_heard >= service.ticks.body)
+                or (elapsed > service.ticks.rate_grace and self.decoder.total
+                    < <uint64_t> service.body_rate * (elapsed - service.ticks.rate_grace))
+            ):
                 self.refuse(408)
                 return
-            elif service.body_rate and elapsed > service.ticks.rate_grace:
-                if self.decoder.total - self.body_before < <uint64_t> service.body_rate * elapsed:
-                    self.refuse(408)
-                    return
-                self.body_since = service.now
-                self.body_before = self.decoder.total
             self.edge.deadline(service.ticks.second)
         elif self.reading == HELD:
             if self.half_closed:
