@@ -64,8 +64,10 @@ class Settings(Shared):
     timeout_linger: float | None = timeouts(
         2.0, seconds(), "Reading on after a refusal, so that the client sees it; idle connections at the stop."
     )
-    body_rate_minimum: int | None = limits(240, size("any rate"), "Slowest request body on the whole, in bytes per second: 408.")
-    body_rate_grace: float | None = timeouts(5.0, seconds("none"), "Request body: time that does not count for its rate.")
+    body_rate_minimum: int | None = limits(
+        240, size("any rate"), "Slowest request body on the whole, in bytes per second: 408."
+    )
+    body_rate_grace: float | None = timeouts(5.0, seconds("none"), "Request body: time that its rate leaves out.")
     limit_request_line: int | None = limits(8192, size(), "Request line: 414.")
     limit_request_field_size: int | None = limits(16_384, size(), "One header: 431.")
     limit_request_head: int | None = limits(65_536, size(), "Whole request head: 431.")

@@ -14,6 +14,10 @@ cdef struct BodyLimits:
     uint32_t extensions         # in the whole body
     uint32_t trailer_fields
     uint32_t trailer_size
+    # And in time, in ticks.
+    uint32_t gap                # between two reads
+    uint32_t grace              # that does not count for the rate
+    uint32_t rate               # bytes per tick, of the whole body
 
 
 cdef enum Decoded:
@@ -63,5 +67,6 @@ cdef struct Decoder:
 
 
 cdef void expect_body(Decoder* decoder, bint chunked, uint64_t length) noexcept nogil
+cdef bint is_late(const Decoder* decoder, const BodyLimits* limits, uint32_t taken, uint32_t silent) noexcept nogil
 cdef Decoded decode(Decoder* decoder, const BodyLimits* limits, const char** at, const char* end,
                     const char** data, size_t* length) noexcept nogil

@@ -38,6 +38,14 @@ cdef inline Decoded broken(Decoder* decoder, uint16_t status) noexcept nogil:
     return BROKEN
 
 
+cdef bint is_late(const Decoder* decoder, const BodyLimits* limits, uint32_t taken, uint32_t silent) noexcept nogil:
+    """taken: ticks from the beginning to the last bytes that came; silent: since those. Silence is a matter of the gap
+    alone: of a pause that is short enough the rate knows when it is over."""
+    if limits.gap and silent >= limits.gap:
+        return True
+    return taken > limits.grace and decoder.total < <uint64_t> limits.rate * (taken - limits.grace)
+
+
 cdef Decoded decode(Decoder* decoder, const BodyLimits* limits, const char** at, const char* end,
                     const char** data, size_t* length) noexcept nogil:
     """Use input from `at` on, which is moved behind what was used."""

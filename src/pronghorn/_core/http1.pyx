@@ -8,7 +8,7 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy
 
 from .ahead cimport ReadAhead, make_room, new_ahead
-from .body cimport BROKEN, DATA, END, decode, expect_body
+from .body cimport BROKEN, DATA, END, decode, expect_body, is_late
 from .exchange cimport ARRIVED, CLIENT_GONE, Exchange
 from .handshake cimport open_handshake, write_switch
 from .head cimport NOTHING, PARTIAL, REFUSED, TARGET, Parsed, copy_head, fields_of, method_name, only_line_ends, run_head, start_head
@@ -19,7 +19,7 @@ from .response cimport Declared, write_chunk_size, write_length, write_refusal, 
 from .section cimport forget, notice
 from .session cimport Channel, Session, open_session
 from .websocket cimport WebSocket
-from .wire cimport Edge
+from .wire cimport Edge, turn_over
 
 cdef enum:
     READ_AHEAD = 65536          # input behind a request in progress, then reading pauses
@@ -101,7 +101,7 @@ cdef class Http1(Acceptor):
         cdef ReadAhead* ahead = self.ahead
         cdef size_t before = ahead.end
         ahead.end += length
-        if self.reading == HELD:
+        if self.reading == HELD or (self.reading == HEAD and self.head is NULL):    # resume() is about to be called
             if ahead.end - ahead.start >= READ_AHEAD:
                 self.pause(True)
             return
@@ -143,7 +143,11 @@ cdef class Http1(Acceptor):
         """Input has been dealt with as far as it goes: send what came of it, and say what is waited for now."""
         self.feeding = False
         self.uncork()
-        if self.half_closed and (self.reading == HEAD or self.reading == BODY):
+        if self.reading == HEAD and self.ahead is not NULL and self.head is NULL:
+            self.edge.deadline(0)       # its turn is over, but there is more to be served
+            self.edge.resume_soon()
+            self.pause(self.ahead.end - self.ahead.start >= READ_AHEAD)
+        elif self.half_closed and (self.reading == HEAD or self.reading == BODY):
             # What has not come will not come: behind the last response, or in the middle of a request.
             self.shut(False)
         elif self.reading == HEAD:
@@ -167,9 +171,15 @@ cdef class Http1(Acceptor):
                 self.pause(True)
 
     cdef const char* parse(self, const char* at, const char* end) noexcept:
-        """Take input from `at` on; returns where it stopped because a response has to be completed first."""
+        """Take input from `at` on; returns where it stopped because a response has to be completed first, or because many
+        have been: then the other connections and the loop's other work have their turn."""
+        cdef uint32_t before = self.served
+        cdef double began = 0
         while at != end:
             if self.reading == HEAD:
+                # One request in four looks at the clock, and none that comes alone.
+                if (self.served - before) & 3 == 2 and turn_over(&began):
+                    return at
                 at = self.parse_head(at, end)
             elif self.reading == BODY or self.reading == DISCARD:
                 at = self.parse_body(at, end)
@@ -632,20 +642,14 @@ cdef class Http1(Acceptor):
 
     cdef void expired(self) noexcept:
         cdef Service service = self.service
-        cdef uint32_t elapsed
         if self.reading == HEAD:
             if self.head is not NULL:
                 self.refuse(408)
             else:
                 self.shut(False)
         elif self.reading == BODY:
-            # The rate is that of the whole body up to the last bytes of it: how long it may pause is the gap's limit.
-            elapsed = self.body_heard - self.body_since
-            if not (self.paused or self.expects) and (
-                (service.ticks.body and service.now - self.body_heard >= service.ticks.body)
-                or (elapsed > service.ticks.rate_grace and self.decoder.total
-                    < <uint64_t> service.body_rate * (elapsed - service.ticks.rate_grace))
-            ):
+            if not (self.paused or self.expects) and is_late(&self.decoder, &service.body_limits,
+                    self.body_heard - self.body_since, service.now - self.body_heard):
                 self.refuse(408)
                 return
             self.edge.deadline(service.ticks.second)

@@ -18,8 +18,6 @@ cdef struct Ticks:
     # Time-outs in ticks of the sweep; 0 is none.
     uint32_t first_byte
     uint32_t head
-    uint32_t body
-    uint32_t rate_grace
     uint32_t keep_alive
     uint32_t linger
     uint32_t second
@@ -44,7 +42,6 @@ cdef class Service:
     cdef BodyLimits body_limits
     cdef Ticks ticks
     cdef uint32_t now           # ticks so far
-    cdef uint32_t body_rate     # bytes per tick
     cdef size_t body_high_water
     cdef uint32_t requests      # per connection; 0: no limit
     cdef uint32_t concurrency   # --limit-concurrency; 0: none

@@ -31,14 +31,14 @@ cdef class Service:
         self.body_limits.extensions = config.limit_chunk_extensions or 0
         self.body_limits.trailer_fields = config.limit_trailer_fields or 0
         self.body_limits.trailer_size = config.limit_trailer_size or 0
+        self.body_limits.gap = in_ticks(config.timeout_request_body, tick)
+        self.body_limits.grace = in_ticks(config.body_rate_grace, tick)
+        self.body_limits.rate = <uint32_t> ((config.body_rate_minimum or 0) * tick)
         self.ticks.first_byte = in_ticks(config.timeout_first_byte, tick)
         self.ticks.head = in_ticks(config.timeout_request_head, tick)
-        self.ticks.body = in_ticks(config.timeout_request_body, tick)
-        self.ticks.rate_grace = in_ticks(config.body_rate_grace, tick)
         self.ticks.keep_alive = in_ticks(config.timeout_keep_alive, tick)
         self.ticks.linger = in_ticks(config.timeout_linger, tick)
         self.ticks.second = in_ticks(1.0, tick)
-        self.body_rate = <uint32_t> ((config.body_rate_minimum or 0) * tick)
         self.body_high_water = config.body_high_water or 0
         self.requests = config.limit_requests_per_connection or 0
         self.concurrency = config.limit_concurrency or 0

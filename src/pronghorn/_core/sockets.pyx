@@ -13,7 +13,7 @@ from .poll cimport (
     ACCEPTS, ALL, BROKEN, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, Sent, drop_queue,
     local_host, put_copy, put_rest, send_queue,
 )
-from .system cimport recv
+from .system cimport monotonic, recv
 from .wire cimport Wire
 
 from .poll import available
@@ -25,18 +25,6 @@ cdef extern from "<sys/socket.h>" nogil:
 
 cdef extern from "<unistd.h>" nogil:
     int c_close "close" (int fd)
-
-cdef extern from *:
-    """
-    #include <time.h>
-    static double monotonic(void)
-    {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return now.tv_sec + now.tv_nsec * 1e-9;
-    }
-    """
-    double monotonic() nogil
 
 # Edge-triggered: the system would look at each connection that has been served once more, in vain for most.
 cdef uint32_t WATCHED = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET

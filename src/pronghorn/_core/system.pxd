@@ -38,7 +38,7 @@ cdef extern from *:
     #include <sys/ioctl.h>
     #include <sys/filio.h>
     #endif
-    static uint32_t system_unsent(int fd)
+    static inline uint32_t system_unsent(int fd)
     {
         int unsent = 0;
     #if defined(__linux__)
@@ -54,7 +54,16 @@ cdef extern from *:
     #endif
         return (uint32_t) unsent;
     }
+
+    #include <time.h>
+    static inline double monotonic(void)
+    {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec + now.tv_nsec * 1e-9;
+    }
     """
     ssize_t recv "system_recv" (int fd, void* data, size_t length, int flags) nogil
     ssize_t send "system_send" (int fd, const void* data, size_t length, int flags) nogil
     uint32_t unsent "system_unsent" (int fd) nogil
+    double monotonic() nogil

@@ -16,7 +16,7 @@ from .frames cimport (
 from .output cimport GATHERED, LARGE, Output, append, reserve
 from .session cimport CLIENT_GONE
 from .utf8 cimport ACCEPT, REJECT, check
-from .wire cimport Edge
+from .wire cimport Edge, turn_over
 
 cdef extern from "Python.h":
     int _PyBytes_Resize(PyObject** content, Py_ssize_t size) except -1
@@ -95,6 +95,7 @@ cdef class WebSocket(Channel):
         cdef Session session = self.session
         cdef bint stop
         cdef int code
+        cdef double began = 0
         self.feeding = True
         while True:
             self.cork()
@@ -108,6 +109,9 @@ cdef class WebSocket(Channel):
                 code, reason = self.later
                 self.fail(code, reason)
             if not self.blocked or (self.blocked == FULL and session.full()) or self.state >= LINGER:
+                break
+            if turn_over(&began):
+                self.edge.resume_soon()
                 break
         self.feeding = False
         if at != data:

@@ -54,3 +54,8 @@ cdef class Wire:
     # From the exchange.
     cdef void cork(self) noexcept               # the application runs: gather what it sends
     cdef void uncork(self) noexcept             # it waits or has returned: on the way with it
+
+
+# Whether a connection whose input does not end has been served for long enough: then the others, and the loop's other
+# work, have their turn. began: 0 at first.
+cdef bint turn_over(double* began) noexcept

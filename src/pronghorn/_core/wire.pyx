@@ -1,5 +1,16 @@
 # The two abstract classes. See wire.pxd.
 
+from .system cimport monotonic
+
+cdef double TURN = 0.001        # seconds
+
+
+cdef bint turn_over(double* began) noexcept:
+    cdef double now = monotonic()
+    if began[0] == 0:
+        began[0] = now
+    return now - began[0] > TURN
+
 
 cdef class Edge:
 
