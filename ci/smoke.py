@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-PATIENCE = 10.0  # seconds for each step
+PATIENCE = 60.0  # seconds for each step
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ EAGER = sys.version_info >= (3, 12)
 LOOPS = os.environ.get("PRONGHORN_TEST_LOOPS", "uvloop transports tls asyncio").split()
 # (loop, task) for a module about bytes alone, whichever way they come and go: the first loop, another one on each interpreter.
 BYTES = [(loop, "auto") for loop in (LOOPS if os.environ.get("PRONGHORN_TEST_ALL") else LOOPS[:1])]
-PATIENCE = 10.0
+PATIENCE = 30.0
 LOGGERS = ("pronghorn.error", "pronghorn.access", "pronghorn", "asyncio", "")
 
 
@@ -110,6 +110,7 @@ class Server:
         settings.setdefault("lifespan", "off")
         settings.setdefault("access_log", False)
         settings.setdefault("log_config", None)
+        settings.setdefault("loop_stall_log", None)  # a busy machine may let it stand still
         settings.setdefault("limit_refusal_log", None)  # a line for each, to be compared
         settings.setdefault("timeout_graceful_shutdown", 1)
         self.settings = settings

@@ -15,7 +15,7 @@ from typing import IO
 
 __all__ = ["PATIENCE", "Client", "Command"]
 
-PATIENCE = 20.0  # seconds until something that should happen counts as not happening
+PATIENCE = 60.0  # seconds until something that should happen counts as not happening
 RUNNING = re.compile(r"Pronghorn running on (?:http://\S+:(\d+)|\S+)")
 
 
