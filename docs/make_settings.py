@@ -1,11 +1,12 @@
-"""Writes docs/settings.md from the table in pronghorn.settings: ``python docs/make_settings.py``."""
+"""Writes docs/settings.md and src/pronghorn/keywords.py from the table in pronghorn.settings:
+``python docs/make_settings.py``."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from pronghorn.cli import option
-from pronghorn.settings import SUBJECTS, default_text, table
+from pronghorn.settings import SUBJECTS, Settings, default_text, table
 from pronghorn.subjects import Setting
 
 INTRODUCTION = """\
@@ -62,5 +63,51 @@ def page() -> str:
     return text
 
 
+KEYWORDS = '''\
+"""The keyword arguments of `pronghorn.run()` as type checkers see them.
+
+Made by docs/make_settings.py from pronghorn.settings; change it there. Nothing imports it while the server runs.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypedDict
+
+__all__ = ["Keywords"]
+
+
+class Keywords(TypedDict, total=False):
+    """Every setting; what is not given is its default."""
+
+'''
+WIDER = {
+    "list[str]": "Sequence[str] | str | None",
+    "list[str] | str": "Sequence[str] | str",
+    "list[str] | str | None": "Sequence[str] | str | None",
+    "list[tuple[str | bytes, str | bytes]]": "Sequence[tuple[str | bytes, str | bytes]] | None",
+    "list[tuple[str, str, str | None]]": "Sequence[tuple[str, str, str | None]] | None",
+    "dict[str, Any] | str | None": "dict[str, Any] | str | os.PathLike[str] | None",
+}
+PATHS = ("FILE", "PATH", "DIRECTORY")
+
+
+def keyword(setting: Setting, kinds: dict[str, str]) -> str:
+    """What may be passed: the attribute's type, or what becomes that when it is checked."""
+    kind = kinds[setting.name]
+    if kind == "str | None" and setting.form.metavar in PATHS:
+        kind = "str | os.PathLike[str] | None"
+    return f"    {setting.name}: {WIDER.get(kind, kind)}\n"
+
+
+def keywords() -> str:
+    kinds = {name: kind for base in reversed(Settings.__mro__) for name, kind in getattr(base, "__annotations__", {}).items()}
+    return KEYWORDS + "".join(keyword(setting, kinds) for setting in table())
+
+
 if __name__ == "__main__":
+    package = Path(__file__).parents[1] / "src" / "pronghorn"
+    (package / "keywords.py").write_text(keywords(), encoding="utf-8")
     Path(__file__).with_name("settings.md").write_text(page(), encoding="utf-8")

@@ -1,4 +1,7 @@
-"""The application that the examples serve."""
+"""The application that the examples serve.
+
+Run: pronghorn app:app
+"""
 
 
 async def app(scope, receive, send):

@@ -1,4 +1,7 @@
-"""An application that a function makes."""
+"""An application that a function makes.
+
+Run: python factory.py
+"""
 
 import os
 

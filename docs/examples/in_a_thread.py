@@ -1,4 +1,8 @@
-"""A server in a thread, as tests want one: on any free port, up when the block begins, down when it ends."""
+"""A server in a thread, as tests want one: on any free port, up when the block begins, down when it ends.
+
+Run: python -m pronghorn.compat in_a_thread.py
+`import uvicorn` is Pronghorn there: nothing in the script has to be changed, and uvicorn need not be installed.
+"""
 
 import contextlib
 import threading

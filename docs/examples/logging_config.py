@@ -1,4 +1,8 @@
-"""The access log in a format of one's own, by changing the default configuration."""
+"""The access log in a format of one's own, by changing the default configuration.
+
+Run: python -m pronghorn.compat logging_config.py
+`import uvicorn` is Pronghorn there: nothing in the script has to be changed, and uvicorn need not be installed.
+"""
 
 import copy
 import os

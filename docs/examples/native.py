@@ -1,4 +1,7 @@
-"""The same with Pronghorn's own name."""
+"""The same with Pronghorn's own name.
+
+Run: python native.py
+"""
 
 import os
 

@@ -1,4 +1,8 @@
-"""A server whose life has steps of one's own, and that stops by itself."""
+"""A server whose life has steps of one's own, and that stops by itself.
+
+Run: python -m pronghorn.compat overridden.py
+`import uvicorn` is Pronghorn there: nothing in the script has to be changed, and uvicorn need not be installed.
+"""
 
 import os
 

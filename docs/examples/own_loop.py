@@ -1,4 +1,7 @@
-"""Config and Server in an event loop of one's own, beside other work."""
+"""Config and Server in an event loop of one's own, beside other work.
+
+Run: python own_loop.py
+"""
 
 import asyncio
 import os

@@ -1,4 +1,8 @@
-"""An application that is wrapped by hand, and shows the client that a proxy names."""
+"""An application that is wrapped by hand, and shows the client that a proxy names.
+
+Run: python -m pronghorn.compat proxy_by_hand.py
+`import uvicorn` is Pronghorn there: nothing in the script has to be changed, and uvicorn need not be installed.
+"""
 
 import os
 

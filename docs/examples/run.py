@@ -1,4 +1,8 @@
-"""The shortest way: an application by name, with settings by name."""
+"""The shortest way: an application by name, with settings by name.
+
+Run: python -m pronghorn.compat run.py
+`import uvicorn` is Pronghorn there: nothing in the script has to be changed, and uvicorn need not be installed.
+"""
 
 import os
 

@@ -1,4 +1,7 @@
-"""A WSGI application, in threads: pip install 'pronghorn[wsgi]'."""
+"""A WSGI application, in threads: pip install 'pronghorn[wsgi]'.
+
+Run: python wsgi.py
+"""
 
 import os
 

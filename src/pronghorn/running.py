@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from pronghorn import listeners, loggers
 from pronghorn.config import Config
@@ -26,19 +26,23 @@ from pronghorn.server import Server
 from pronghorn.signals import handled, show_faults
 from pronghorn.terminal import GONE, Terminal
 
+if TYPE_CHECKING:
+    from pronghorn.keywords import Keywords
+
 __all__ = ["open_standard_descriptors", "run", "run_until_stopped"]
 
 ORIGIN = Origin()  # when the package is imported
 
 
-def run(app: Any, *, app_dir: str | None = None, **settings: Any) -> None:
+def run(app: Any, *, app_dir: str | None = None, **settings: Unpack[Keywords]) -> None:
     """Serve an application, given as it is or as ``module:attribute``, until the process is told to stop.
 
     Takes every setting of `Config` by name. Exits with status 3 when the server could not start.
     """
     if app_dir is not None:
         sys.path.insert(0, app_dir)
-    run_until_stopped(Server(Config(app, **settings)))
+    values: dict[str, Any] = {**settings}  # wider than the attributes that they become when they are checked
+    run_until_stopped(Server(Config(app, **values)))
 
 
 def open_standard_descriptors() -> None:

@@ -160,6 +160,25 @@ def test_ruff() -> None:
     check("ruff", "check", "--no-cache", "src/pronghorn", "tests")
 
 
+CALLS = """
+import pronghorn
+pronghorn.run("app:app", port=8000, reload_dirs="src", headers=[("X-A", "b")], timeout_keep_alive=5)
+pronghorn.run("app:app", prot=8000)
+pronghorn.run("app:app", port="8000")
+"""
+
+
+def test_run_is_typed(tmp_path: Path) -> None:
+    """A type checker refuses a setting that does not exist, and a value of the wrong type."""
+    pytest.importorskip("mypy", reason="mypy is not installed")
+    (tmp_path / "calls.py").write_text(CALLS)
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), "calls.py"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout.splitlines()
+    assert [line.partition(": error: ")[0] for line in found[:-1] if ": error: " in line] == ["calls.py:4", "calls.py:5"]
+    assert 'Unexpected keyword argument "prot"' in found[0]
+    assert 'Argument "port" to "run" has incompatible type "str"; expected "int"' in "\n".join(found)
+
+
 def test_mypy(tmp_path: Path) -> None:
     check("mypy", "--strict", "--cache-dir", str(tmp_path), "src/pronghorn")
 

@@ -140,5 +140,7 @@ def test_the_page_of_settings_is_up_to_date() -> None:
     docs = Path(__file__).parents[2] / "docs"
     if not docs.exists():
         pytest.skip("not in a source tree")
-    page = runpy.run_path(str(docs / "make_settings.py"))["page"]()
-    assert (docs / "settings.md").read_text(encoding="utf-8") == page, "run docs/make_settings.py"
+    made = runpy.run_path(str(docs / "make_settings.py"))
+    assert (docs / "settings.md").read_text(encoding="utf-8") == made["page"](), "run docs/make_settings.py"
+    keywords = docs.parent / "src" / "pronghorn" / "keywords.py"
+    assert keywords.read_text(encoding="utf-8") == made["keywords"](), "run docs/make_settings.py"
