@@ -18,6 +18,7 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "ext"))
+import toolchain  # noqa: E402
 import vendor  # noqa: E402
 
 MODULES = [
@@ -94,6 +95,7 @@ class BuildInPlace(build_ext):
 
 if __name__ == "__main__":
     os.chdir(ROOT)
+    toolchain.require(sys.argv)
     vendor.ensure()
     setup(
         cmdclass={"build_ext": BuildInPlace},

@@ -1,7 +1,9 @@
 """What the tree may contain: sizes, nothing fetched or generated, no host and no path of one machine, lists in step."""
 
+import os
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -118,3 +120,20 @@ def test_the_readme_and_the_hosted_run_call_the_same_script() -> None:
 
 def test_the_changelog_has_an_unreleased_section() -> None:
     assert "\n## [Unreleased]\n" in text_of("CHANGELOG.md")
+
+
+@pytest.mark.parametrize(
+    ("compiler", "words"),
+    [
+        ("no-such-compiler", "there is no C compiler (no-such-compiler)"),
+        ("false", "false cannot compile a program with Python.h (it fails)"),
+    ],
+)
+def test_a_build_without_a_compiler_says_what_to_install(compiler: str, words: str) -> None:
+    """At once: nothing is fetched or translated before."""
+    command = [sys.executable, "setup.py", "-q", "dist_info"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"CC": compiler}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"and {words}. Install what is missing:" in done.stderr
+    assert "apt-get install gcc libc6-dev python3-dev" in done.stderr
+    assert "Cythonizing" not in done.stdout + done.stderr
