@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
-from pronghorn import banner, eventloop, listeners, loading, loggers, logs, stopping
+from pronghorn import banner, descriptors, eventloop, listeners, loading, loggers, logs, stopping
 from pronghorn._core.edge import Connections
 from pronghorn._core.sockets import Sockets, usable
 from pronghorn.accepting import Accepting
@@ -132,6 +132,7 @@ class Server(Exits):
 
     def _announce(self) -> None:
         banner.show(self.config)
+        descriptors.tell_of_the_limit(self.config.limit_connections)
         listeners.announce(self._listeners, self.config.is_ssl)
 
     async def main_loop(self) -> None:

@@ -10,6 +10,7 @@ import functools
 import os
 
 from pronghorn.addresses import Bind, Mode, Owner
+from pronghorn.descriptors import connections_the_process_can_hold
 from pronghorn.errors import ConfigError
 from pronghorn.forms import Choice, Flag, Number, Text, Texts, Words
 from pronghorn.logsettings import LineFormat
@@ -23,7 +24,6 @@ from pronghorn.subjects import (
     address,
     application,
     buffers,
-    connections_the_process_can_hold,
     count,
     encryption,
     limits,

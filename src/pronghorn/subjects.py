@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from pronghorn.forms import Form, Number
-
-if sys.platform != "win32":
-    import resource
 
 __all__ = [
     "AUTO",
@@ -22,7 +18,6 @@ __all__ = [
     "application",
     "buffers",
     "configuration",
-    "connections_the_process_can_hold",
     "count",
     "encryption",
     "limits",
@@ -78,14 +73,6 @@ def subject(name: str) -> Callable[..., Any]:
         return Setting(name, default, form, meaning, shown, variable, otherwise)
 
     return setting
-
-
-def connections_the_process_can_hold() -> int:
-    """10,000, or what the limit on open files leaves beside 64 for files, pipes and the application's own."""
-    if sys.platform == "win32":
-        return 10_000
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 10_000 if soft == resource.RLIM_INFINITY else max(1, min(10_000, soft - 64))
 
 
 def seconds(off: str = "never") -> Number:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from pronghorn import banner, listeners, loading, spawning
+from pronghorn import banner, descriptors, listeners, loading, spawning
 from pronghorn.attendant import Attendant
 from pronghorn.config import Config
 from pronghorn.crew import Crew
@@ -179,6 +179,7 @@ class Supervisor(Crew):
     def all_serve(self) -> None:
         if self.in_charge:
             banner.show(self.config)
+            descriptors.tell_of_the_limit(self.config.limit_connections)
             listeners.announce(self.listeners, self.config.is_ssl)
         else:
             self.predecessor.say(READY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -338,3 +339,29 @@ def test_an_interrupt_while_the_loop_closes_ends_quietly(point: str, place: Work
     assert command.port
     assert command.stop() == 0
     assert "Finished server process" in command.err[-1]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no limit on open files here")
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("files", "options", "line"),
+    [
+        (64, "", "WARNING:  limit_connections is 1, as a process may have 64 files open (ulimit -n), and 64 are kept for "
+                 "others. Raise that limit, or set limit_connections."),
+        (1024, "", "INFO:     limit_connections is 960, as a process may have 1024 files open (ulimit -n)"),
+        (1024, "--limit-connections 2000", "WARNING:  limit_connections is 2000, but a process may have 1024 files open "
+                                           "(ulimit -n): enough for 960 connection(s)."),
+        (1024, "--limit-connections 0", "WARNING:  limit_connections is off, but a process may have 1024 files open "
+                                        "(ulimit -n): enough for 960 connection(s)."),
+        (1024, "--limit-connections 100", None),
+        (64, "--limit-connections 0", "WARNING:  limit_connections is off, but a process may have 64 files open "
+                                      "(ulimit -n): enough for 1 connection(s)."),
+    ],
+)  # fmt: skip
+def test_limit_that_open_files_set(files: int, options: str, line: str | None, workers: str, place: Workplace) -> None:
+    """It is said, once; loudly where hardly anybody can mean it."""
+    run = f"exec {sys.executable} -m pronghorn hello:app --port 0 --workers {workers} {options}"
+    command = place.run("sh", "-c", f"ulimit -S -n {files}; {run}")
+    command.wait_for("running on")
+    assert command.stop() == 0
+    assert [each for each in command.err if "limit_connections" in each] == ([] if line is None else [line])
