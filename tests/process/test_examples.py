@@ -108,5 +108,19 @@ def test_a_server_in_a_thread(place: Workplace, server: str) -> None:
     assert command.out[-1] == f"200 {GREETING.decode()}"
 
 
+def test_the_first_screen_of_the_readme(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its application, served by its command."""
+    text = (EXAMPLES.parents[1] / "README.md").read_text()
+    (source,) = re.findall(r"```python\n# main\.py\n(.*?)```", text, re.DOTALL)
+    program, *arguments = re.findall(r"^    (pronghorn main:app) ", text, re.MULTILINE)[0].split()
+    place.write("main", source)
+    monkeypatch.setenv("PRONGHORN_PORT", "0")
+    command = place.run(sys.executable, "-m", program, *arguments)
+    with Client(command.port) as client:
+        client.request("/", "Connection: close")
+        assert client.rest().endswith(b"\r\n\r\nHello, world!")
+    assert command.stop() == 0
+
+
 def test_every_example_is_tested() -> None:
     assert {path.stem for path in EXAMPLES.glob("*.py")} == {*SERVING, "in_a_thread"}
