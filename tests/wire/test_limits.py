@@ -7,11 +7,14 @@ lines with their ends.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from frames import upgrade
 from probes import FIRST, Recorder, head
 from serving import LOOPS, Server, serve
 
@@ -319,6 +322,46 @@ class TestConnections:
                     assert second.response().body == b"ok"
                     gate.open()
                     assert busy.response().body == b"ok"
+
+    @pytest.mark.parametrize("loop", LOOPS)
+    @pytest.mark.parametrize("kind", ["websockets", "requests"])
+    def test_idle_ones_behind_many_others(self, loop: str, kind: str) -> None:
+        """However many are not idle, the idle ones are found, and in their order; then nobody is left to make room."""
+        many = 300
+        with serve(loop=loop, limit_connections=many + 2) as server, contextlib.ExitStack() as stack:
+            gate = server.gate()
+
+            async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+                if scope["type"] == "websocket":
+                    await receive()
+                    await send({"type": "websocket.accept"})
+                    await receive()
+                    return
+                if scope["path"] == "/busy":
+                    await gate.passed()
+                await send({"type": "http.response.start", "status": 200})
+                await send({"type": "http.response.body", "body": b"ok"})
+
+            server.use(app)
+            others = [stack.enter_context(server.raw()) for _ in range(many)]
+            for other in others:  # they have been idle before
+                assert other.send(FIRST).response().body == b"ok"
+            for other in others:
+                other.send(upgrade() if kind == "websockets" else FIRST.replace(b"/first", b"/busy"))
+            if kind == "websockets":
+                assert {other.head().status for other in others} == {101}
+            server.until(lambda: server.active == many, "every call has begun")
+            idle = [stack.enter_context(server.raw()) for _ in range(2)]
+            for peer in idle:
+                assert peer.send(FIRST).response().body == b"ok"
+            for peer in idle:
+                late = stack.enter_context(server.raw())
+                assert late.send(FIRST.replace(b"/first", b"/busy")).offer(b"")
+                assert peer.ended(1.5) == "fin"
+            server.until(lambda: server.active == many + 2, "every call has begun")
+            with socket.create_connection(("127.0.0.1", server.port), timeout=5) as refused:
+                assert refused.recv(1) == b""
+            gate.open()
 
     @pytest.mark.parametrize("loop", LOOPS)
     def test_concurrency(self, loop: str) -> None:

@@ -39,8 +39,11 @@ cdef class Connections:
     cdef object protocol        # the class of the connections
     cdef Window window
     cdef char* buffer           # what reads go into, unless a connection has input waiting
-    cdef Connection first       # all open connections: those that became idle longest ago come first
+    # All open connections: first those that became idle, longest ago first, and then the others. One that is not idle any
+    # more stays among the former until drop_idle() comes across it.
+    cdef Connection first
     cdef Connection final
+    cdef Connection others      # the first of the others, or None
     cdef uint32_t limit         # connections; 0: none
     cdef size_t write_high_water
     cdef uint32_t stall         # ticks without progress in writing; 0: no limit
@@ -52,7 +55,7 @@ cdef class Connections:
     cdef bint holding           # small output is sent together with that of others
     cdef list outgoing          # connections whose wire was written to outside of our steps
 
-    cdef void link(self, Connection connection) noexcept
+    cdef void link(self, Connection connection, bint idle) noexcept
     cdef void unlink(self, Connection connection) noexcept
     cdef bint drop_idle(self) noexcept
     cdef void note_closed(self) noexcept
@@ -67,7 +70,7 @@ cdef class Connection(Edge):
     cdef Connection previous    # in the owner's list
     cdef Connection next
     cdef uint32_t due           # tick of the deadline; 0: none
-    cdef uint32_t placed        # tick at which it was put at the end of the list
+    cdef uint32_t placed        # tick at which it was put to the idle ones; 0: it is among the others
     cdef int fd                 # -1: write through the transport
     cdef uint32_t stalled       # tick of the sweep that last saw the client take something of what waits
     cdef uint32_t backlog_size  # bytes that waited then, and those that have been added since; its last 32 bits

@@ -173,15 +173,25 @@ cdef class Connections:
         if self.closed is not None and not self.closed.done():
             self.closed.set_result(None)
 
-    cdef void link(self, Connection connection) noexcept:
-        connection.previous = self.final
-        if self.final is None:
+    cdef void link(self, Connection connection, bint idle) noexcept:
+        """Put a connection at the end of the idle ones, or of the others."""
+        connection.placed = self.service.now if idle else 0
+        connection.next = self.others if idle else None
+        connection.previous = self.final if connection.next is None else connection.next.previous
+        if connection.previous is None:
             self.first = connection
         else:
-            self.final.next = connection
-        self.final = connection
+            connection.previous.next = connection
+        if connection.next is None:
+            self.final = connection
+        else:
+            connection.next.previous = connection
+        if self.others is None and not idle:
+            self.others = connection
 
     cdef void unlink(self, Connection connection) noexcept:
+        if self.others is connection:
+            self.others = connection.next
         if connection.previous is None:
             self.first = connection.next
         else:
@@ -203,14 +213,16 @@ cdef class Connections:
                 connection.wire.flush()
 
     cdef bint drop_idle(self) noexcept:
-        """Close the connection that has been idle longest; False if there is none among those to look at."""
+        """Close the connection that has been idle longest; False if none is.
+
+        Each that is not idle any more is looked at once until it has been so again: in constant time all in all."""
         cdef Connection connection = self.first
-        cdef int looked = 0
-        while connection is not None and looked < 256:
+        while connection is not self.others:
+            self.unlink(connection)
+            self.link(connection, False)
             if connection.wire.give_way():
                 return True
-            connection = connection.next
-            looked += 1
+            connection = self.first
         return False
 
     def sweep(self):
@@ -285,7 +297,7 @@ cdef class Connection(Edge):
         """The connection is there, and can be told to close."""
         cdef Connections owner = self.owner
         owner.service.open += 1
-        owner.link(self)
+        owner.link(self, False)
         self.linked = True
         if owner.timer is None:
             # Nobody was here: the date may be an old one.
@@ -499,9 +511,8 @@ cdef class Connection(Edge):
         self.due = owner.service.now + ticks if ticks else 0
         # Those that were idle longest come first, to be dropped first; in which half second is exact enough.
         if self.placed != owner.service.now and self.linked:
-            self.placed = owner.service.now
             owner.unlink(self)
-            owner.link(self)
+            owner.link(self, True)
 
     cdef void close(self) noexcept:
         self.due = 0

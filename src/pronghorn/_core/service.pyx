@@ -16,6 +16,7 @@ cdef class Service:
 
     def __init__(self, Application application, config, double tick):
         self.application = application
+        self.now = 1                # 0 is no tick
         self.refusal_lines = config.limit_refusal_log or 0
         self.defaults = Defaults(config.date_header, config.server_header, config.encoded_headers)
         self.repeated = Repeated()
