@@ -12,9 +12,12 @@ from pronghorn.forms import Form
 if TYPE_CHECKING:
     import ipaddress
 
+    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 __all__ = ["Hosts", "TrustedHosts"]
 
 EVERYBODY = "*"
+MAPPED = bytes(10) + b"\xff\xff"
 
 
 class Hosts(Form):
@@ -50,7 +53,7 @@ class TrustedHosts:
         """``hosts``: a list, or text with commas between them. ConfigError names the setting."""
         self.everybody = False
         self.names: set[str] = set()
-        self.networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        self.networks: list[Network] = []
         for host in hosts.split(",") if isinstance(hosts, str) else hosts:
             host = host.strip()
             if host == EVERYBODY:
@@ -59,7 +62,7 @@ class TrustedHosts:
                 import ipaddress  # slow to import, and of use for networks only
 
                 try:
-                    self.networks.append(ipaddress.ip_network(host))
+                    self.networks.append(unmapped(ipaddress.ip_network(host)))
                 except ValueError as error:
                     raise ConfigError(
                         f"{setting}: expected addresses, networks, unix or *, with commas between them: {error}"
@@ -70,9 +73,12 @@ class TrustedHosts:
     def __contains__(self, host: object) -> bool:
         if not isinstance(host, str):
             return False
-        if self.everybody or canonical(host) in self.names:
+        if self.everybody:
             return True
-        if not self.networks and ":" not in host:
+        host = canonical(host)
+        if host in self.names:
+            return True
+        if not self.networks:
             return False
         import ipaddress
 
@@ -80,18 +86,30 @@ class TrustedHosts:
             address = ipaddress.ip_address(host)
         except ValueError:
             return False
-        if any(address in network for network in self.networks):
-            return True
-        # A socket that listens on both families shows IPv4 clients in this way.
-        mapped = getattr(address, "ipv4_mapped", None)
-        return mapped is not None and str(mapped) in self
+        return any(address in network for network in self.networks)
 
 
 def canonical(host: str) -> str:
-    """An address in the one way that the system writes it; anything else as it is."""
+    """An address in the one way that the system writes it; anything else as it is.
+
+    ``::ffff:1.2.3.4`` is how a socket that listens on both families shows 1.2.3.4: the same host.
+    """
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
-            return socket.inet_ntop(family, socket.inet_pton(family, host))
+            octets = socket.inet_pton(family, host)
         except (OSError, ValueError):  # ValueError: NUL, or what has no octets
-            pass
+            continue
+        if octets.startswith(MAPPED):
+            family, octets = socket.AF_INET, octets[len(MAPPED) :]
+        return socket.inet_ntop(family, octets)
     return host
+
+
+def unmapped(network: Network) -> Network:
+    """A network of addresses ``::ffff:...`` as the one of IPv4 that it is."""
+    octets = network.network_address.packed
+    if network.prefixlen < 8 * len(MAPPED) or not octets.startswith(MAPPED):
+        return network
+    import ipaddress
+
+    return ipaddress.IPv4Network((octets[len(MAPPED) :], network.prefixlen - 8 * len(MAPPED)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socket
+import timeit
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +36,12 @@ FOR = [
     (["X-Forwarded-For: 2001:DB8:0::7"], ("2001:db8::7", 0)),
     (["X-Forwarded-For: [2001:db8::7]"], ("2001:db8::7", 0)),
     (["X-Forwarded-For: [2001:db8::7]:443"], ("2001:db8::7", 443)),
+    (["X-Forwarded-For: ::ffff:203.0.113.7"], ("203.0.113.7", 0)),
+    (["X-Forwarded-For: [::ffff:cb00:7107]:443, ::ffff:10.0.0.1"], ("203.0.113.7", 443)),
+    (["X-Forwarded-For: 203.0.113.07"], PROXY),
+    (["X-Forwarded-For: 203.0.113.7\0"], PROXY),
+    (["X-Forwarded-For: " + "1" * 60_000], PROXY),
+    (["X-Forwarded-For: 203.0.113.7" + "," * 60_000], ("203.0.113.7", 0)),
     (["X-Forwarded-For: 1.1.1.1, 203.0.113.7"], ("203.0.113.7", 0)),  # the client wrote the first one itself
     (["X-Forwarded-For: 1.1.1.1, 203.0.113.7, 10.0.0.1"], ("203.0.113.7", 0)),
     (["X-Forwarded-For: 1.1.1.1", "X-Forwarded-For: 203.0.113.7", "X-Forwarded-For: 10.0.0.1"], ("203.0.113.7", 0)),
@@ -56,6 +64,21 @@ FOR = [
 @pytest.mark.parametrize(("lines", "client"), FOR)
 def test_client(lines: list[str], client: tuple[str, int]) -> None:
     assert look(*lines)[0] == client
+
+
+def test_long_lists_cost_no_more() -> None:
+    """Thousands of elements: those that are looked at are read from the end, and the others not split off."""
+
+    def cost(*lines: str) -> float:
+        forwarding = Forwarding(TrustedHosts("x", "127.0.0.1,10.0.0.0/8"), ("for", "proto", "forwarded"))
+        fields = pairs(*lines)
+        return min(timeit.repeat(lambda: forwarding.look(PROXY, fields), number=1, repeat=100))
+
+    usual = cost("X-Forwarded-For: " + ", ".join(["10.0.0.1"] * 32))
+    for long in (", ".join(["10.0.0.1"] * 6000), ", ".join(["203.0.113.7"] * 4500), "," * 60_000, "1" * 60_000, "1:" * 30_000):
+        assert cost("X-Forwarded-For: " + long) < 5 * usual
+    assert cost("X-Forwarded-Proto: " + "https," * 10_000) < 5 * usual
+    assert cost("Forwarded: " + "for=10.0.0.1," * 4500) < 5 * usual
 
 
 def test_everybody_is_trusted() -> None:
@@ -256,6 +279,20 @@ def test_websocket(server: Server) -> None:
         assert client.closed() == (1000, "")
     (scope,) = server.calls
     assert (scope["client"], scope["scheme"], scope["root_path"]) == (("203.0.113.7", 0), "wss", "/ws")
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_socket_of_both_families(loop: str) -> None:
+    """It shows IPv4 clients as ::ffff:127.0.0.1; the application, and the lists of hosts, know them by their own address."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("no socket here listens on both families")
+    both = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
+    port = both.getsockname()[1]
+    with serve(ok, loop=loop, fd=both.detach(), forwarded_allow_ips="127.0.0.1") as server:
+        server.get("/", "X-Forwarded-For: 203.0.113.7")
+        server.get("/")
+    assert [call["client"][0] for call in server.calls] == ["203.0.113.7", "127.0.0.1"]
+    assert [call["server"] for call in server.calls] == [("127.0.0.1", port)] * 2
 
 
 def test_defaults() -> None:

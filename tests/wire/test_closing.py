@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import select
 import time
 from typing import Any
 
 import pytest
+from frames import upgrade
 from probes import FIRST, Recorder, head
 from serving import Server
 
@@ -226,6 +229,37 @@ def test_linger_has_a_limit(server: Server) -> None:
         assert server.open == 1, "the connection lingers for the rest of the input"
         server.until(lambda: server.open == 0, "the connection is gone", within=3.0)
         assert 0.5 < time.monotonic() - began < 2.5
+    assert server.line()
+
+
+@pytest.mark.parametrize("kind", ["request", "websocket"])
+def test_linger_has_a_limit_in_bytes(server: Server, kind: str) -> None:
+    """What a refused client goes on to send is thrown away, but not without end: then it is not read any more."""
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            await path(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+
+    server.use(app)
+    most = 200_000_000  # 64 MiB, and what the system keeps
+    with server.raw() as peer:
+        if kind == "request":
+            peer.send(b"GET / HTTP/1.1\r\nX : y\r\n\r\n")
+            assert peer.response().status == 400
+        else:
+            peer.send(upgrade())
+            assert peer.head().status == 101
+            peer.send(b"\xff\xff")
+        assert peer.drain(1.5)[1] == "fin"
+        piece, sent = bytes(1_000_000), 0
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            while sent < most and select.select([], [peer.socket], [], 0.2)[1]:
+                sent += len(piece) if peer.socket.sendall(piece) is None else 0
+        assert 0 < sent < most
+    server.until(lambda: server.open == 0, "the connection is gone", within=5.0)
     assert server.line()
 
 

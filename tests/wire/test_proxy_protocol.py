@@ -23,6 +23,7 @@ V6 = (
     + socket.inet_pton(socket.AF_INET6, "::1")
     + struct.pack("!HH", 5, 443)
 )
+MAPPED = bytes(10) + b"\xff\xff" + V4[:4]
 
 
 def block(family: int = 0x11, addresses: bytes = V4, tlvs: bytes = b"", command: int = 0x21) -> bytes:
@@ -42,10 +43,12 @@ GOOD = {
         b"PROXY TCP6 %b %b 65535 65535\r\n" % ((b"ffff:" * 8)[:-1], (b"ffff:" * 8)[:-1]),
         ((("ffff:" * 8)[:-1]), 65_535),
     ),
+    "v1-mapped": (b"PROXY TCP6 ::ffff:203.0.113.7 ::1 5 443\r\n", ("203.0.113.7", 5)),
     "v1-unknown": (b"PROXY UNKNOWN\r\n", HOME),
     "v1-unknown-more": (b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n", HOME),
     "v2-tcp4": (block(), ("203.0.113.7", 50_000)),
     "v2-tcp6": (block(0x21, V6), ("2001:db8::7", 5)),
+    "v2-mapped": (block(0x21, MAPPED + V6[16:]), ("203.0.113.7", 5)),
     "v2-unix": (block(0x31, b"\0" * 216), None),
     "v2-local": (block(0x00, b"", command=0x20), HOME),
     "v2-local-with-addresses": (block(command=0x20), HOME),
@@ -72,6 +75,12 @@ BAD = {
     "v1-nul": b"PROXY TCP4 203.0.113.7\0 192.0.2.1 1 2\r\n",
     "v2-version": block(command=0x11),
     "v2-command": block(command=0x22),
+    "v2-datagram-ipv4": block(0x12),
+    "v2-datagram-ipv6": block(0x22, V6),
+    "v2-datagram-unix": block(0x32, b"\0" * 216),
+    "v2-no-transport": block(0x10),
+    "v2-no-family": block(0x01),
+    "v2-unknown-family": block(0x41),
     "v2-short": block(addresses=V4[:-1]),
     "v2-too-large": block(tlvs=b"\0" * 5000),
     "v2-cut-tlv": block(tlvs=b"\x04\0\x09abc"),

@@ -253,6 +253,11 @@ cdef class Connections:
             self.note_closed()
 
 
+cdef object unmapped(object host):
+    """The host of an address as the system gives it: ::ffff:1.2.3.4 is one of IPv4."""
+    return host[7:] if type(host) is str and host.startswith("::ffff:") and "." in host else host
+
+
 cdef class Connection(Edge):
     """One connection: an asyncio.Protocol below, what the wire asks for above."""
 
@@ -274,7 +279,7 @@ cdef class Connection(Edge):
         if self.wire is None:
             entrance = self.transport
             name = transport.get_extra_info("sockname") or entrance.template["server"]      # it may be gone already
-            self.wire = entrance.at(name[0]).wire(self, owner.jitter >> 8)
+            self.wire = entrance.at(unmapped(name[0])).wire(self, owner.jitter >> 8)
         self.transport = transport
         sock = transport.get_extra_info("socket")
         if sock is not None:
@@ -548,7 +553,7 @@ cdef class Connection(Edge):
             self.peer_known = True
             peer = self.transport.get_extra_info("peername")
             if isinstance(peer, tuple):
-                self.peer = (peer[0], peer[1])
+                self.peer = (unmapped(peer[0]), peer[1])
         return self.peer
 
     cdef void introduce(self, object client) noexcept:

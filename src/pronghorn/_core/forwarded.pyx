@@ -3,10 +3,32 @@
 
 import re
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+
+from libc.string cimport strlen
+
 from .target cimport valid_authority
+
+cdef extern from *:
+    """
+    #ifdef _WIN32
+    #include <ws2tcpip.h>
+    #else
+    #include <sys/socket.h>
+    #include <arpa/inet.h>
+    #endif
+    enum { V4 = AF_INET };
+    """
+    int V4
+    int inet_pton(int family, const char* text, void* address) nogil
+
+cdef extern from "Python.h":
+    const char* PyUnicode_AsUTF8AndSize(str text, Py_ssize_t* length) except NULL
 
 cdef enum:
     KNOWN = 1024                # hosts whose trust is remembered
+    LONGEST = 100               # bytes of an address with its port, and with room for a zone
+    WHOLE = 4096                # bytes of Forwarded, which is read as a whole: more than HOPS proxies need
 
 cdef dict FLAGS = {
     "for": FOR, "proto": PROTO, "host": THE_HOST, "port": PORT, "prefix": PREFIX, "forwarded": RFC7239,
@@ -94,8 +116,10 @@ cdef class Forwarding:
         origin.client = peer
         if self.believed & RFC7239:
             elements = [value for name, value in headers if name == b"forwarded"]
-            if elements and self.from_elements(origin, b",".join(elements)):
-                return origin
+            if elements:
+                whole = b",".join(elements)
+                if len(whole) <= WHOLE and self.from_elements(origin, whole):
+                    return origin
         self.from_fields(origin, headers)
         return origin
 
@@ -114,11 +138,11 @@ cdef class Forwarding:
             flag = NAMES.get(name, 0)
             if flag & self.believed:
                 said[flag] = said[flag] + b"," + value if flag in said else value
-        hops = [{FOR: one} for one in split_list(said[FOR])] if FOR in said else []
+        hops = [{FOR: one} for one in last_elements(said[FOR])] if FOR in said else []
         for flag in (PROTO, THE_HOST, PORT, PREFIX):
             if flag not in said:
                 continue
-            fields = split_list(said[flag])
+            fields = last_elements(said[flag])
             if not hops:
                 hops = [{}]
             # A proxy that adds to the one list may replace the other: then what it says is for everything before it.
@@ -183,10 +207,24 @@ cdef class Forwarding:
         return 0
 
 
-cdef list split_list(bytes value):
-    """The elements of a comma-separated list, without the empty ones (RFC 9110 section 5.6.1)."""
-    parts = [part.strip(b" \t") for part in value.split(b",")]
-    return [part for part in parts if part]
+cdef list last_elements(bytes value):
+    """The last HOPS elements of a comma-separated list, without the empty ones (RFC 9110 section 5.6.1): no more are looked
+    at, however many a client has sent."""
+    cdef const char* start = PyBytes_AS_STRING(value)
+    cdef const char* end = start + PyBytes_GET_SIZE(value)
+    cdef const char* at
+    cdef list found = []
+    while end > start and len(found) < HOPS:
+        while end > start and (end[-1] == c"," or end[-1] == c" " or end[-1] == c"\t"):
+            end -= 1
+        at = end
+        while at > start and at[-1] != c",":
+            at -= 1
+        if at < end:
+            found.append(at[:end - at].strip(b" \t"))
+        end = at
+    found.reverse()
+    return found
 
 
 cdef tuple split_port(bytes text):
@@ -199,6 +237,8 @@ cdef tuple split_port(bytes text):
 
 cdef tuple address(bytes text):
     """An address, with or without a port, as (host, port); the port of one without is 0. None: it is no address."""
+    if len(text) > LONGEST:
+        return None
     host = text.decode("latin-1")
     port = "0"
     if host.startswith("["):
@@ -208,12 +248,22 @@ cdef tuple address(bytes text):
         port = port[1:] or "0"
     elif host.count(":") == 1:
         host, _, port = host.partition(":")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
+        port = "0"                      # RFC 7239 section 6.2 has hidden ports, such as _a1
+    if is_ipv4(host):
+        return host, int(port)
     import ipaddress                    # slow to import, and of use here only
 
     try:
         found = ipaddress.ip_address(host)
     except ValueError:
         return None
-    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
-        port = "0"                      # RFC 7239 section 6.2 has hidden ports, such as _a1
-    return str(found), int(port)
+    return str(getattr(found, "ipv4_mapped", None) or found), int(port)
+
+
+cdef bint is_ipv4(str host) except -1:
+    """Whether it is an address of IPv4 in the only way that there is to write one: most are."""
+    cdef uint8_t[4] octets
+    cdef Py_ssize_t length = 0
+    cdef const char* text = PyUnicode_AsUTF8AndSize(host, &length)
+    return strlen(text) == <size_t> length and inet_pton(V4, text, octets) == 1

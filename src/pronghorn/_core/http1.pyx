@@ -186,6 +186,7 @@ cdef class Http1(Acceptor):
             elif self.reading == HELD or self.reading == UPGRADED:
                 return at
             else:
+                self.throw_away(end - at)
                 return end
         return end
 

@@ -51,6 +51,14 @@ cdef extern from *:
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
 
+    /* An address of IPv4 is one, also where the socket listens on both families and shows it as ::ffff:1.2.3.4. */
+    static const char *write_v6(const struct in6_addr *address, char *host, int room)
+    {
+        if (IN6_IS_ADDR_V4MAPPED(address))
+            return inet_ntop(AF_INET, address->s6_addr + 12, host, room);
+        return inet_ntop(AF_INET6, address, host, room);
+    }
+
     /* Accept a connection. Its peer as text and port; port -1: none, as on a unix socket. */
     static int accept_peer(int fd, char *host, int room, int *port)
     {
@@ -62,7 +70,7 @@ cdef extern from *:
             return accepted;
         if (peer.any.sa_family == AF_INET && inet_ntop(AF_INET, &peer.v4.sin_addr, host, room))
             *port = ntohs(peer.v4.sin_port);
-        else if (peer.any.sa_family == AF_INET6 && inet_ntop(AF_INET6, &peer.v6.sin6_addr, host, room))
+        else if (peer.any.sa_family == AF_INET6 && write_v6(&peer.v6.sin6_addr, host, room))
             *port = ntohs(peer.v6.sin6_port);
         return accepted;
     }
@@ -75,7 +83,7 @@ cdef extern from *:
             return 0;
         if (ours.any.sa_family == AF_INET)
             return inet_ntop(AF_INET, &ours.v4.sin_addr, host, room) != NULL;
-        return ours.any.sa_family == AF_INET6 && inet_ntop(AF_INET6, &ours.v6.sin6_addr, host, room) != NULL;
+        return ours.any.sa_family == AF_INET6 && write_v6(&ours.v6.sin6_addr, host, room) != NULL;
     }
     """
     int AVAILABLE

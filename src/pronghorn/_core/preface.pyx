@@ -5,6 +5,7 @@ from libc.string cimport memchr, memcmp, memset, strlen
 
 cdef extern from *:
     """
+    #include <string.h>
     #ifdef _WIN32
     #include <ws2tcpip.h>
     #else
@@ -12,9 +13,19 @@ cdef extern from *:
     #include <arpa/inet.h>
     #endif
     enum { V4 = AF_INET, V6 = AF_INET6 };
+
+    /* A mapped address (::ffff:1.2.3.4, RFC 4291 section 2.5.5.2) as the one of IPv4 that it is. */
+    static const char *write_v6(const void *address, char *text, unsigned int room)
+    {
+        static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+        if (memcmp(address, mapped, sizeof mapped) == 0)
+            return inet_ntop(AF_INET, (const char *)address + 12, text, room);
+        return inet_ntop(AF_INET6, address, text, room);
+    }
     """
     int V4
     int V6
+    const char* write_v6(const void* address, char* text, unsigned int room) nogil
     int inet_pton(int family, const char* text, void* address) nogil
     const char* inet_ntop(int family, const void* address, char* text, unsigned int room) nogil
 
@@ -23,9 +34,10 @@ cdef enum:
     BLOCK_HEAD = 16
     LOCAL = 0x20                # version and command
     PROXY = 0x21
-    OVER_IPV4 = 0x1             # families
-    OVER_IPV6 = 0x2
-    OVER_UNIX = 0x3
+    UNSPECIFIED = 0x00          # families, and STREAM: a connection of ours carries no datagrams
+    OVER_IPV4 = 0x11
+    OVER_IPV6 = 0x21
+    OVER_UNIX = 0x31
     TLV_TLS = 0x20
     CLIENT_TLS = 0x01
 
@@ -67,7 +79,11 @@ cdef Verdict read_line(const char* data, size_t length, Preface* preface) noexce
         if b"\0" in address or inet_pton(family, address, scratch) != 1:
             return WRONG
     inet_pton(family, parts[2], scratch)
-    inet_ntop(family, scratch, preface.host, sizeof(preface.host))      # as the scope has addresses: in one way only
+    # As the scope has addresses: in one way only.
+    if family == V4:
+        inet_ntop(V4, scratch, preface.host, sizeof(preface.host))
+    else:
+        write_v6(scratch, preface.host, sizeof(preface.host))
     preface.port = int(parts[4])
     return COMPLETE
 
@@ -77,7 +93,7 @@ cdef Verdict read_block(const uint8_t* data, size_t length, Preface* preface) no
     cdef size_t size = data[14] << 8 | data[15]
     cdef size_t addresses = 0
     cdef size_t at
-    cdef uint8_t family = data[13] >> 4
+    cdef uint8_t family = data[13]
     if size > LONGEST_BLOCK or (data[12] != LOCAL and data[12] != PROXY):
         return WRONG
     if family == OVER_IPV4:
@@ -86,12 +102,12 @@ cdef Verdict read_block(const uint8_t* data, size_t length, Preface* preface) no
         addresses = 36
     elif family == OVER_UNIX:
         addresses = 216
-    if size < addresses and data[12] == PROXY:
+    if data[12] == PROXY and (size < addresses or (addresses == 0 and family != UNSPECIFIED)):
         return WRONG
     if length < BLOCK_HEAD + size:
         return INCOMPLETE
     preface.length = BLOCK_HEAD + size
-    if data[12] == LOCAL or family < OVER_IPV4 or family > OVER_UNIX:
+    if data[12] == LOCAL or family == UNSPECIFIED:
         preface.local = True
         return COMPLETE
     data += BLOCK_HEAD
@@ -99,7 +115,7 @@ cdef Verdict read_block(const uint8_t* data, size_t length, Preface* preface) no
         inet_ntop(V4, data, preface.host, sizeof(preface.host))
         preface.port = data[8] << 8 | data[9]
     elif family == OVER_IPV6:
-        inet_ntop(V6, data, preface.host, sizeof(preface.host))
+        write_v6(data, preface.host, sizeof(preface.host))
         preface.port = data[32] << 8 | data[33]
     else:
         preface.nameless = True

@@ -69,8 +69,9 @@ cdef class Tls(Wire):
 
     cdef void take(self, const char* data, size_t length, bytes source) noexcept:
         cdef Window records = self.shelter.records
-        if self.finished or self.closed:
-            return                          # behind close_notify, theirs or ours: RFC 8446 section 6.1 has it ignored
+        if self.finished or self.closed:    # behind close_notify, theirs or ours: RFC 8446 section 6.1 has it ignored
+            self.throw_away(length)
+            return
         try:
             if not self.heard:
                 self.start()

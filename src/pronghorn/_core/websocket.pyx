@@ -67,6 +67,7 @@ cdef class WebSocket(Channel):
     cdef void feed(self, const char* data, size_t length, bytes source) noexcept:
         cdef bytes joined
         if self.state >= LINGER:
+            self.throw_away(length)
             return
         if self.waiting is None:
             self.take(data, length)

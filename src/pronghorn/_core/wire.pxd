@@ -37,6 +37,9 @@ cdef class Wire:
     cdef uint8_t feeding        # we are inside feed()
     cdef uint8_t paused         # reading is paused
     cdef uint8_t closing        # to be closed when the gathered output is sent
+    cdef uint32_t thrown        # bytes of input that were thrown away behind our end of the connection
+
+    cdef void throw_away(self, size_t length) noexcept
 
     # From the edge.
     cdef void feed(self, const char* data, size_t length, bytes source) noexcept

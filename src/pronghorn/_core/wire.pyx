@@ -2,6 +2,9 @@
 
 from .system cimport monotonic
 
+cdef enum:
+    THROWN = 67108864           # bytes, then the client waits for the end of its time-out as we do
+
 cdef double TURN = 0.001        # seconds
 
 
@@ -53,6 +56,13 @@ cdef class Edge:
 
 
 cdef class Wire:
+
+    cdef void throw_away(self, size_t length) noexcept:
+        """Input behind our end: it is read so that a reset does not destroy what we have said, within limits."""
+        self.thrown = <uint32_t> min(self.thrown + length, <size_t> THROWN)
+        if self.thrown == THROWN and not self.paused:
+            self.paused = True
+            self.edge.pause(True)
 
     cdef void feed(self, const char* data, size_t length, bytes source) noexcept:
         """Bytes in the loop's read buffer, or all of `source`."""
