@@ -23,6 +23,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any
 
+import nesting
 from encrypted import SERVERS, authority, server_certificate
 from peer import Peer, Response
 
@@ -35,6 +36,7 @@ App = Callable[..., Awaitable[Any]]
 EAGER = sys.version_info >= (3, 12)
 # transports: uvloop again, without sockets of our own; tls: uvloop again, over TLS. ci/test leaves some out on further interpreters.
 LOOPS = os.environ.get("PRONGHORN_TEST_LOOPS", "uvloop transports tls asyncio").split()
+# nested, nested-sockets, nested-tls: loops that can be run inside of themselves, for those who ask for them by name.
 # (loop, task) for a module about bytes alone, whichever way they come and go: the first loop, another one on each interpreter.
 BYTES = [(loop, "auto") for loop in (LOOPS if os.environ.get("PRONGHORN_TEST_ALL") else LOOPS[:1])]
 PATIENCE = 30.0
@@ -49,6 +51,8 @@ def modes(*tasks: str) -> list[tuple[str, str]]:
 
 
 def new_loop(name: str) -> asyncio.AbstractEventLoop:
+    if name.startswith("nested"):
+        return nesting.Loop() if name == "nested" else nesting.LoopWithSockets()
     if name != "asyncio":
         import uvloop
 
@@ -136,15 +140,16 @@ class Server:
         self.loop = asyncio.get_running_loop()
         self.stopping = asyncio.Event()
         self.records = Records()
-        loop_name = "asyncio" if self.loop_name == "asyncio" else "uvloop"
-        if self.loop_name == "tls":
+        loop_name = "asyncio" if self.loop_name in ("asyncio", "nested") else "uvloop"
+        own_sockets = self.loop_name in ("uvloop", "tls", "nested-sockets", "nested-tls")
+        if self.loop_name.endswith("tls"):
             self.settings["ssl_certfile"] = server_certificate()
         config = pronghorn.Config(self, loop=loop_name, task=self.task, **self.settings)
         with self._logging():
             sockets.enabled = self.loop_name != "transports"
             async with pronghorn.Server(config) as self.server:
                 self.port = self.server.port
-                assert sockets.usable(self.loop) == (self.loop_name in ("uvloop", "tls") and sockets.available)
+                assert sockets.usable(self.loop) == (own_sockets and sockets.available)
                 sockets.enabled = True
                 if "ssl_certfile" in self.settings:
                     SERVERS["127.0.0.1", self.port] = authority().client()

@@ -15,6 +15,6 @@ cdef struct ReadAhead:
 # A copy of `length` bytes with room behind; NULL if there is no memory.
 cdef ReadAhead* new_ahead(const char* at, size_t length) noexcept nogil
 
-# See to it that there is room for the next read, at `bytes + end`; returns where the read-ahead is now, NULL (and the
+# See to it that there is room for `wanted` bytes at `bytes + end`; returns where the read-ahead is now, NULL (and the
 # old one is as it was) if there is no memory.
-cdef ReadAhead* make_room(ReadAhead* ahead) noexcept nogil
+cdef ReadAhead* make_room(ReadAhead* ahead, size_t wanted) noexcept nogil

@@ -15,17 +15,17 @@ cdef ReadAhead* new_ahead(const char* at, size_t length) noexcept nogil:
     return ahead
 
 
-cdef ReadAhead* make_room(ReadAhead* ahead) noexcept nogil:
+cdef ReadAhead* make_room(ReadAhead* ahead, size_t wanted) noexcept nogil:
     cdef size_t capacity
-    if ahead.capacity - ahead.end >= READ_ROOM:
+    if ahead.capacity - ahead.end >= wanted:
         return ahead
     if ahead.start:
         memmove(ahead.bytes, ahead.bytes + ahead.start, ahead.end - ahead.start)
         ahead.end -= ahead.start
         ahead.start = 0
-        if ahead.capacity - ahead.end >= READ_ROOM:
+        if ahead.capacity - ahead.end >= wanted:
             return ahead
-    capacity = 2 * ahead.capacity + READ_ROOM
+    capacity = 2 * ahead.capacity + wanted
     ahead = <ReadAhead*> realloc(ahead, sizeof(ReadAhead) + capacity)
     if ahead is not NULL:
         ahead.capacity = capacity

@@ -75,6 +75,8 @@ cdef class Drive:
     cdef void begin_batch(self) noexcept
     cdef void end_batch(self) noexcept
     cdef void end_lingering(self) noexcept
+    cdef tuple suspend_batch(self)
+    cdef void resume_batch(self, tuple state) noexcept
     cdef object enter(self, object task)
     cdef int leave(self, object task, object before) except -1
     cdef void start(self, Call call, object app, object scope, object receive, object send) noexcept

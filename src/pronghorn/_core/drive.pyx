@@ -6,7 +6,7 @@ import itertools
 import sys
 import threading
 
-from cpython.dict cimport PyDict_DelItem, PyDict_SetDefault, PyDict_SetItem
+from cpython.dict cimport PyDict_SetDefault, PyDict_SetItem
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF
 
@@ -54,6 +54,8 @@ cdef extern from "Python.h":
     object PyContext_Copy(object context)
     int PyContext_Enter(object context) except -1
     int PyContext_Exit(object context) except -1
+    int PyDict_DelItem(object dictionary, object key)
+    void PyErr_Clear()
 
 cdef object Task = asyncio.Task
 cdef object CancelledError = asyncio.CancelledError
@@ -94,7 +96,8 @@ cdef int leave_task(object loop, object before) except -1:
     if current_tasks is None:
         swap_current_task(loop, before)
     elif before is None:
-        PyDict_DelItem(current_tasks, loop)
+        if PyDict_DelItem(current_tasks, loop) < 0:
+            PyErr_Clear()           # a patch of asyncio that runs the loop inside of itself has taken it away
     else:
         PyDict_SetItem(current_tasks, loop, before)
     return 0
@@ -382,6 +385,16 @@ cdef class Drive:
     cdef void end_batch(self) noexcept:
         self.batch = False
         self.end_lingering()
+
+    cdef tuple suspend_batch(self):
+        """The event loop runs in the middle of the batch. Who makes it do so has put the current task away."""
+        state = (self.batch, self.lingering)
+        self.batch = False
+        self.lingering = None
+        return state
+
+    cdef void resume_batch(self, tuple state) noexcept:
+        self.batch, self.lingering = state
 
     cdef void end_lingering(self) noexcept:
         if self.lingering is not None:

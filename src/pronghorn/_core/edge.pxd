@@ -9,8 +9,9 @@ from libc.stdint cimport uint8_t, uint32_t
 from .entrance cimport Entrance
 from .exchange cimport Application
 from .output cimport Output
+from .poll cimport Poll
 from .service cimport Service
-from .window cimport Window
+from .window cimport Buffer, Window
 from .wire cimport Edge, Wire
 
 
@@ -38,7 +39,8 @@ cdef class Connections:
     cdef Output out
     cdef object protocol        # the class of the connections
     cdef Window window
-    cdef char* buffer           # what reads go into, unless a connection has input waiting
+    cdef Buffer buffer          # what reads go into, unless a connection has input waiting
+    cdef Poll poll              # where the sockets of our own are watched, or None
     # All open connections: first those that became idle, longest ago first, and then the others. One that is not idle any
     # more stays among the former until drop_idle() comes across it.
     cdef Connection first

@@ -5,13 +5,13 @@ import asyncio
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 from .drive cimport Call
 from .exchange cimport Conversation
 from .system cimport send as system_send
 from .system cimport unsent as system_unsent
+from .window cimport begin_use, end_use
 
 from .drive import Drive
 
@@ -50,18 +50,13 @@ cdef class Connections:
         self.proxy_protocol = config.proxy_protocol
         self.proxies = config.proxy_protocol_hosts
         self.window = Window()
-        self.buffer = <char*> malloc(READ_BUFFER)
-        if self.buffer is NULL:
-            raise MemoryError()
+        self.buffer = Buffer(READ_BUFFER)
         # uvloop reads into memory of its own and makes a bytes object of what came, at less cost than asking us for a
         # buffer. asyncio's loop makes a bytes object of full size for each read; there the buffer pays.
         self.protocol = StreamConnection if type(loop).__module__.startswith("uvloop") else BufferedConnection
         self.limit = config.limit_connections or 0
         self.write_high_water = config.write_high_water or 0
         self.stall = <uint32_t> (config.timeout_write_stall / TICK + 0.999) if config.timeout_write_stall else 0
-
-    def __dealloc__(self):
-        free(self.buffer)
 
     def entrance(self, server, certificates=None) -> Entrance:
         """How the connections of one listener begin. server: (host, port), (path, None) or None. certificates: makes it
@@ -207,10 +202,12 @@ cdef class Connections:
         """Send what was written outside of our steps since the loop last looked for input."""
         cdef list outgoing = self.outgoing
         cdef Connection connection
+        cdef Wire wire
         self.outgoing = []
         for connection in outgoing:
             if not connection.ended:
-                connection.wire.flush()
+                wire = connection.wire
+                wire.flush()
 
     cdef bint drop_idle(self) noexcept:
         """Close the connection that has been idle longest; False if none is.
@@ -229,7 +226,16 @@ cdef class Connections:
         """Every half second: the time-outs of all connections, the Date header, and what else changes slowly."""
         cdef Connection connection = self.first
         cdef Connection following
+        cdef Wire wire              # held, as its connection is: either may end meanwhile
         cdef uint32_t now
+        if self.out.holder is not None:
+            # An application runs the event loop inside of its step: what it has sent must not wait for its end.
+            wire = self.out.holder
+            wire.interrupted()
+        if self.service.rests is not NULL:
+            self.service.resume_rests()
+        if self.poll is not None:
+            self.poll.go_on()
         self.service.now += 1
         now = self.service.now
         self.service.defaults.refresh()
@@ -240,7 +246,8 @@ cdef class Connections:
             following = connection.next
             if connection.due and connection.due <= now:
                 connection.due = 0
-                connection.wire.expired()
+                wire = connection.wire
+                wire.expired()
             if connection.backlog:
                 connection.watch_backlog()
             connection = following
@@ -572,17 +579,23 @@ cdef class Buffered(Connection):
         if window.start is NULL:
             if window.length == 0:
                 self.abort()            # there is no memory to read into
-            window.start = owner.buffer
+            window.start = owner.buffer.room()
             window.length = READ_BUFFER
+            if window.start is NULL:
+                self.abort()
+                window.length = 0
         return window
 
     def buffer_updated(self, size_t length):
         cdef Connections owner = self.owner
         cdef Wire wire = self.wire
+        cdef char* memory
         if self.ended:
             return
-        if owner.window.start == owner.buffer:
-            wire.feed(owner.buffer, length, None)
+        if owner.window.start == owner.buffer.memory:
+            memory = begin_use(owner.buffer)
+            wire.feed(memory, length, None)
+            end_use(owner.buffer, memory)
         else:
             wire.filled(length)
 

@@ -7,26 +7,28 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdlib cimport free
 from libc.string cimport memcpy
 
-from .ahead cimport ReadAhead, make_room, new_ahead
+from .ahead cimport READ_ROOM, ReadAhead, make_room, new_ahead
 from .body cimport BROKEN, DATA, END, decode, expect_body, is_late
 from .exchange cimport ARRIVED, CLIENT_GONE, Exchange
 from .handshake cimport open_handshake, write_switch
 from .head cimport NOTHING, PARTIAL, REFUSED, TARGET, Parsed, copy_head, fields_of, method_name, only_line_ends, run_head, start_head
 from .llhttp cimport HTTP_HEAD
-from .output cimport GATHERED, LARGE, Output, append
+from .output cimport Output, append
 from .request cimport Request, examine
-from .response cimport Declared, write_chunk_size, write_length, write_refusal, write_status
+from .response cimport Declared, write_refusal, write_status
 from .section cimport forget, notice
+from .service cimport scratch_head
 from .session cimport Channel, Session, open_session
 from .websocket cimport WebSocket
-from .wire cimport Edge, turn_over
+from .wire cimport FED, FED_ALL, NOT_FED, Edge, Wire, begin_gathering, end_gathering, turn_over
+from .writing cimport LENGTH, NONE, OPEN, SILENT, UNTIL_CLOSE, Writer
 
 cdef enum:
     READ_AHEAD = 65536          # input behind a request in progress, then reading pauses
     UNREAD_BODY = 65536         # of a request that was answered early: less is read and thrown away
 
 
-cdef class Http1(Acceptor):
+cdef class Http1(Writer):
 
     def __cinit__(self, Service service, Edge edge, dict template, uint32_t jitter):
         self.service = service
@@ -46,50 +48,86 @@ cdef class Http1(Acceptor):
     cdef void feed(self, const char* data, size_t length, bytes source) noexcept:
         cdef const char* end = data + length
         cdef const char* at
+        if self.feeding and not self.overtaking(data, length):
+            return
         if self.ahead is not NULL:
             self.push(data, length)
+        else:
+            self.feeding = FED
+            begin_gathering(self)
+            self.source = source
+            at = self.parse(data, end)
+            self.source = None
+            if self.feeding and not self.handed_over(at, end - at):
+                if at != end:
+                    try:
+                        self.hold(at, end - at)
+                    except MemoryError:
+                        self.edge.abort()
+                self.fed()
+        if self.service.late is not None:
+            self.take_late()
+
+    cdef bint overtaking(self, const char* data, size_t length) noexcept:
+        """Input comes while the connection is being fed: the application runs the event loop inside of its step. Where there
+        is nothing left to parse of what came before, this is parsed now, since the application may be waiting for it;
+        else it is kept for the end of that feed (False)."""
+        try:
+            if self.feeding == FED_ALL and (self.service.late is None or self not in self.service.late):
+                free(self.ahead)
+                self.ahead = NULL
+                self.source = None
+                self.feeding = NOT_FED
+                return True
+            if self.reading < LINGER and self.service.keep_late(self, data, length) > READ_AHEAD:
+                self.pause(True)
+        except MemoryError:
+            self.edge.abort()
+        return False
+
+    cdef void parse_late(self) noexcept:
+        """What is late of the body that the application is about to ask for; nothing else is left of that feed."""
+        cdef bytes late = self.service.take_late(self) if self.reading == BODY else None
+        cdef const char* at
+        cdef const char* end
+        if late is None:
             return
-        self.feeding = True
-        self.edge.corked = True
-        self.source = source
-        at = self.parse(data, end)
+        at = PyBytes_AS_STRING(late)
+        end = at + PyBytes_GET_SIZE(late)
         self.source = None
-        if self.handed_over(at, end - at):
-            return
+        at = self.parse_body(at, end)
         if at != end:
             try:
-                self.hold(at, end - at)
+                self.service.keep_late(self, at, end - at)
             except MemoryError:
                 self.edge.abort()
-        self.fed()
+
+    cdef void take_late(self) noexcept:
+        cdef Wire wire = self if self.successor is None else self.successor
+        cdef bytes late = self.service.take_late(self)
+        if late:
+            wire.feed(PyBytes_AS_STRING(late), PyBytes_GET_SIZE(late), None)
+        elif late is not None:
+            wire.resume()
+        if self.successor is not None:
+            self.successor.take_late()
 
     cdef void push(self, const char* data, size_t length) noexcept:
         """Bytes that have to go behind what is waiting in the read-ahead."""
-        cdef size_t room = 0
-        cdef char* place
-        while length and self.reading != CLOSED:
-            place = self.tail(&room)
-            if place is NULL:
-                # Nothing is waiting any more, or there is no memory to wait in.
-                if self.ahead is NULL:
-                    self.feed(data, length, None)
-                else:
-                    self.edge.abort()
-                return
-            room = min(room, length)
-            memcpy(place, data, room)
-            data += room
-            length -= room
-            self.filled(room)
-            if self.handed_over(data, length):
-                return
+        cdef ReadAhead* ahead = make_room(self.ahead, length)
+        if ahead is NULL:
+            self.edge.abort()
+            return
+        memcpy(ahead.bytes + ahead.end, data, length)
+        self.ahead = ahead
+        self.go_on(length)
 
     cdef char* tail(self, size_t* room) noexcept:
         """Behind what is waiting."""
         cdef ReadAhead* ahead
-        if self.ahead is NULL:
+        if self.ahead is NULL or self.feeding:
             return NULL
-        ahead = make_room(self.ahead)
+        ahead = make_room(self.ahead, READ_ROOM)
         if ahead is NULL:
             room[0] = 0
             return NULL
@@ -98,6 +136,12 @@ cdef class Http1(Acceptor):
         return ahead.bytes + ahead.end
 
     cdef void filled(self, size_t length) noexcept:
+        self.go_on(length)
+        if self.service.late is not None:
+            self.take_late()
+
+    cdef void go_on(self, size_t length) noexcept:
+        """`length` bytes more are in the read-ahead."""
         cdef ReadAhead* ahead = self.ahead
         cdef size_t before = ahead.end
         ahead.end += length
@@ -110,18 +154,22 @@ cdef class Http1(Acceptor):
 
     cdef void resume(self) noexcept:
         """Go on with requests that waited for a response, in a turn of the loop of their own."""
-        if self.ahead is not NULL and self.head is NULL and self.reading == HEAD and not self.feeding:
+        if self.feeding:
+            self.service.keep_late(self, NULL, 0)
+        elif self.ahead is not NULL and self.head is NULL and self.reading == HEAD:
             self.parse_ahead(self.ahead.start)
+            if self.service.late is not None:
+                self.take_late()
 
     cdef void parse_ahead(self, size_t offset) noexcept:
         cdef const char* end = self.ahead.bytes + self.ahead.end
         cdef const char* at
-        self.feeding = True
-        self.edge.corked = True
+        self.feeding = FED
+        begin_gathering(self)
         if self.head is not NULL:
             self.head.base = self.ahead.bytes + self.ahead.start
         at = self.parse(self.ahead.bytes + offset, end)
-        if self.handed_over(at, end - at):
+        if not self.feeding or self.handed_over(at, end - at):
             return
         if self.head is NULL:
             if at == end:
@@ -135,19 +183,20 @@ cdef class Http1(Acceptor):
         """If the connection has become a WebSocket meanwhile, what is left of the input is for that."""
         if self.successor is None:
             return False
-        self.feeding = False
+        self.feeding = NOT_FED
         self.successor.begin_with(at, length)
         return True
 
     cdef void fed(self) noexcept:
         """Input has been dealt with as far as it goes: send what came of it, and say what is waited for now."""
-        self.feeding = False
+        self.feeding = NOT_FED
         self.uncork()
         if self.reading == HEAD and self.ahead is not NULL and self.head is NULL:
             self.edge.deadline(0)       # its turn is over, but there is more to be served
             self.edge.resume_soon()
             self.pause(self.ahead.end - self.ahead.start >= READ_AHEAD)
-        elif self.half_closed and (self.reading == HEAD or self.reading == BODY):
+        elif self.half_closed and (self.reading == HEAD or self.reading == BODY) \
+                and (self.service.late is None or self not in self.service.late):
             # What has not come will not come: behind the last response, or in the middle of a request.
             self.shut(False)
         elif self.reading == HEAD:
@@ -196,8 +245,13 @@ cdef class Http1(Acceptor):
         cdef const char* rest = NULL
         cdef int status
         cdef Parsed parsed
-        if head is NULL:
-            head = self.service.head
+        cdef bint scratch = head is NULL
+        if scratch:
+            try:
+                head = scratch_head(self.service)
+            except MemoryError:
+                self.refuse(503)
+                return end
             parsed = start_head(head, &self.memory, at, end, &rest)
         else:
             parsed = run_head(head, at, end - at, &rest)
@@ -212,19 +266,25 @@ cdef class Http1(Acceptor):
             self.bodiless = head.part >= TARGET and head.parser.method == HTTP_HEAD
             self.refuse(head.status)
             return end
+        self.head = NULL
+        self.service.examining = scratch
         try:
             status = self.begin(head)
         except BaseException as error:
             self.service.application.log().error("Exception while reading a request\n", exc_info=error)
             status = 500
-        free(self.head)
-        self.head = NULL
+        if self.service.head is head:
+            self.service.examining = False
+        else:
+            free(head)
         if status:
             self.refuse(status)
             return end
         exchange = self.exchange
-        if self.reading == BODY and rest != end:
+        if self.reading == BODY and (rest != end or self.service.late is not None):
             rest = self.parse_body(rest, end)
+            if rest == end:
+                self.parse_late()
             if self.exchange is None:       # refused: the application is not called
                 exchange.end()
                 return end
@@ -232,9 +292,13 @@ cdef class Http1(Acceptor):
             # More requests are under way than --limit-concurrency allows: no call for this one.
             self.turn_away("Exceeded concurrency limit.")
             exchange.end()
-        else:
-            exchange.run()
-        return rest
+            return rest
+        if rest == end:
+            self.feeding = FED_ALL
+        exchange.run()
+        if self.feeding == FED_ALL:
+            self.feeding = FED
+        return rest if self.feeding else end
 
     cdef void keep_head(self, Head* head, const char* end) noexcept:
         """The head is not complete: keep what there is of it, with the parser's state, until the rest comes."""
@@ -363,27 +427,9 @@ cdef class Http1(Acceptor):
     # Output: what the exchange asks for.
 
     cdef void uncork(self) noexcept:
-        self.edge.corked = False
-        self.flush()
+        self.send_rest(end_gathering(self))
         if self.closing:
             self.leave()
-
-    cdef void flush(self) noexcept:
-        cdef Output out = self.edge.out
-        cdef size_t mark
-        if self.edge.corked:
-            return
-        mark = 0 if self.held is None else out.size
-        try:
-            if self.held is not None:
-                append(out, PyBytes_AS_STRING(self.held), PyBytes_GET_SIZE(self.held))
-                self.held = None
-            if self.writing == OPEN:
-                self.end_head(-1)
-        except MemoryError:
-            self.edge.abort()
-        if out.size != mark:
-            self.edge.send(mark, NULL, 0, None, NULL, 0)
 
     cdef int write_head(self, int status, object headers, bint bodiless, int64_t* length) except -1:
         cdef Output out = self.edge.out
@@ -412,66 +458,6 @@ cdef class Http1(Acceptor):
             self.held = PyBytes_FromStringAndSize(out.data + mark, out.size - mark)
             out.size = mark
             self.edge.send_soon()
-        return 0
-
-    cdef int end_head(self, int64_t length) except -1:
-        """The framing line, and the end of an OPEN head. length: of the whole body, -1 when it is not known."""
-        cdef Output out = self.edge.out
-        if length >= 0:
-            write_length(out, length)
-            self.writing = LENGTH
-        elif self.old:
-            self.keep = False
-            self.writing = UNTIL_CLOSE
-        else:
-            append(out, b"transfer-encoding: chunked\r\n", 28)
-            self.writing = CHUNKED
-        return self.end_lines()
-
-    cdef int end_lines(self) except -1:
-        cdef Output out = self.edge.out
-        if not self.keep:
-            return append(out, b"connection: close\r\n\r\n", 21)
-        if self.old:
-            return append(out, b"connection: keep-alive\r\n\r\n", 26)
-        return append(out, b"\r\n", 2)
-
-    cdef int write_body(self, bytes body, bint last) except -1:
-        cdef Output out = self.edge.out
-        cdef size_t mark = 0 if self.edge.corked else out.size
-        cdef Py_ssize_t length = PyBytes_GET_SIZE(body)
-        if self.held is not None:
-            self.began = out.size
-            append(out, PyBytes_AS_STRING(self.held), PyBytes_GET_SIZE(self.held))
-            self.held = None
-        if self.writing == OPEN:
-            # A head without a body yet stays open a little longer.
-            if length or last:
-                self.end_head(length if last else -1)
-        if self.writing == CHUNKED:
-            if length:
-                write_chunk_size(out, length)
-                if length >= LARGE:
-                    self.edge.send(mark, PyBytes_AS_STRING(body), length, body,
-                                   b"\r\n0\r\n\r\n" if last else b"\r\n", 7 if last else 2)
-                    return 0
-                append(out, PyBytes_AS_STRING(body), length)
-                append(out, b"\r\n", 2)
-            if last:
-                append(out, b"0\r\n\r\n", 5)
-        elif length:
-            if length >= LARGE:
-                self.edge.send(mark, PyBytes_AS_STRING(body), length, body, NULL, 0)
-                return 0
-            append(out, PyBytes_AS_STRING(body), length)
-        if self.edge.corked:
-            if out.size > GATHERED and self.writing != OPEN:
-                self.edge.send(0, NULL, 0, None, NULL, 0)
-        elif self.writing == OPEN:
-            self.held = PyBytes_FromStringAndSize(out.data + mark, out.size - mark)
-            out.size = mark
-        elif out.size != mark:
-            self.edge.send(mark, NULL, 0, None, NULL, 0)
         return 0
 
     cdef void body_wanted(self) noexcept:
@@ -565,6 +551,7 @@ cdef class Http1(Acceptor):
             self.edge.send(mark, NULL, 0, None, NULL, 0)
         if self.feeding:
             self.successor = wire
+            wire.feeding = NOT_FED if self.feeding == FED_ALL else FED
         wire.start(self.paused, self.half_closed, None if self.feeding or self.ahead is NULL
                    else self.ahead.bytes[self.ahead.start:self.ahead.end])
         return wire
@@ -630,6 +617,9 @@ cdef class Http1(Acceptor):
             self.edge.close()
 
     cdef bint eof(self) noexcept:
+        if self.reading == HEAD and self.feeding:
+            self.half_closed = True
+            return True
         if self.reading == HELD:
             self.half_closed = True
             # Perhaps it waits for the answer, perhaps it has gone: give the application a moment before it is told.
@@ -644,7 +634,9 @@ cdef class Http1(Acceptor):
     cdef void expired(self) noexcept:
         cdef Service service = self.service
         if self.reading == HEAD:
-            if self.head is not NULL:
+            if self.feeding:
+                pass                    # fed() sets another one
+            elif self.head is not NULL:
                 self.refuse(408)
             else:
                 self.shut(False)
@@ -696,4 +688,4 @@ cdef class Http1(Acceptor):
         return True
 
     cdef bint is_idle(self) noexcept:
-        return self.reading == HEAD and self.head is NULL and self.ahead is NULL
+        return self.reading == HEAD and self.head is NULL and self.ahead is NULL and not self.feeding

@@ -2,7 +2,8 @@
 
 A connection that is being served (corked) leaves what it writes in the buffer, and the edge sends all of it with one
 system call. A connection written to from elsewhere meanwhile appends behind, sends its part and takes it back: the
-buffer is used as a stack, so it never needs a lock or a second one.
+buffer is used as a stack, so it never needs a lock or a second one. One connection at a time is corked: what stands in the
+buffer from its start on is that one's alone. See wire.cork().
 """
 
 from libc.string cimport memcpy
@@ -17,6 +18,7 @@ cdef class Output:
     cdef char* data             # owned; never NULL
     cdef size_t size            # bytes in use
     cdef size_t capacity        # bytes allocated
+    cdef object holder          # the wire whose connection is corked, or None
 
     cdef int grow(self, size_t extra) except -1
 

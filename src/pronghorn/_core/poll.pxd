@@ -60,6 +60,7 @@ cdef class Poll:
     cdef uint32_t watches
     cdef int at                 # in the batch: the next one to be told
     cdef int count              # in the batch; 0: none is being worked on
+    cdef list told              # addresses of the watches whose ready() is under way further out, or None
     cdef epoll_event batch[BATCH]
 
     cdef int watch(self, Watch* watch, uint32_t events) except -1
@@ -67,10 +68,14 @@ cdef class Poll:
     cdef void remind(self, Watch* watch) noexcept
     cdef void forget(self, Watch* watch) noexcept
     cdef void drop_set(self) noexcept
+    cdef void tell_next(self) noexcept
+    cdef void go_on(self) noexcept
     # For those who inherit:
     cdef void begun(self) noexcept              # a batch is about to be worked on
     cdef void advanced(self) noexcept           # one of it is done
     cdef void settle(self) noexcept             # all of it
+    cdef object interrupted(self)               # the event loop runs inside of a ready(): nothing waits for the batch's end
+    cdef void resumed(self, object state) noexcept      # that is over; state: what interrupted() returned
 
 
 cdef struct Piece:

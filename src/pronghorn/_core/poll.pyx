@@ -189,22 +189,48 @@ cdef class Poll:
 
     def ready(self):
         """From the loop: something in the set is ready."""
-        cdef Watch* watch
-        cdef uint32_t events
-        if self.fd < 0 or self.count:
+        if self.fd < 0:
+            return
+        if self.count:
+            self.go_on()
             return
         self.count = max(epoll_wait(self.fd, self.batch, BATCH, 0), 0)
         self.at = 0
         self.begun()
         while self.at < self.count:
-            watch = <Watch*> self.batch[self.at].data.ptr
-            events = self.batch[self.at].events
-            self.at += 1
-            if watch is not NULL:
-                watch.ready(watch.subject, events)
-                self.advanced()
+            self.tell_next()
+            self.advanced()
         self.count = 0
         self.settle()
+
+    cdef void tell_next(self) noexcept:
+        cdef Watch* watch = <Watch*> self.batch[self.at].data.ptr
+        self.at += 1
+        if watch is not NULL:
+            watch.ready(watch.subject, self.batch[self.at - 1].events)
+
+    cdef void go_on(self) noexcept:
+        """One of the batch runs the event loop inside of its ready(): the others are told now, since the set reports them
+        only once, and then whoever is ready by now."""
+        cdef void* told
+        if self.count == 0:
+            return
+        told = self.batch[self.at - 1].data.ptr
+        if self.told is None:
+            self.told = []
+        self.told.append(<size_t> told)
+        state = self.interrupted()
+        while self.at < self.count:
+            self.tell_next()
+        if self.fd >= 0:
+            self.at = 0
+            self.count = max(epoll_wait(self.fd, self.batch, BATCH, 0), 0)
+            while self.at < self.count:
+                self.tell_next()
+        self.batch[0].data.ptr = told
+        self.at = self.count = 1
+        self.resumed(state)
+        self.told.pop()
 
     cdef void begun(self) noexcept:
         pass
@@ -213,6 +239,12 @@ cdef class Poll:
         pass
 
     cdef void settle(self) noexcept:
+        pass
+
+    cdef object interrupted(self):
+        return None
+
+    cdef void resumed(self, object state) noexcept:
         pass
 
 

@@ -6,12 +6,13 @@ from .body cimport BodyLimits
 from .deflate cimport DeflateOptions
 from .exchange cimport Application
 from .forwarded cimport Forwarding
-from .head cimport Head, HeadLimits
+from .head cimport Head, HeadLimits, new_head
 from .headers cimport Fields
 from .repeated cimport Repeated
 from .request cimport HeaderMap
 from .response cimport Defaults
 from .target cimport Paths
+from .wire cimport Wire
 
 
 cdef struct Ticks:
@@ -30,6 +31,14 @@ cdef struct Ticks:
     uint32_t tls_handshake
 
 
+cdef struct Rest:
+    # What a wire has still to take of the input it is being fed with, while it calls the application. TLS has it elsewhere.
+    Rest* outer                 # the same of another wire, whose application runs the event loop inside of its step
+    void* wire
+    const char* at
+    const char* end
+
+
 cdef class Service:
     """What all connections of an event loop share: settings, limits, tables and the scratch memory for heads."""
     cdef Application application
@@ -38,6 +47,8 @@ cdef class Service:
     cdef Fields fields
     cdef Paths paths
     cdef Head* head             # scratch: a head that arrives in one piece needs no memory of its own
+    cdef bint examining         # it is in use
+    cdef dict late              # wire -> input that came in the middle of its feed(); None: there is none
     cdef HeadLimits head_limits
     cdef BodyLimits body_limits
     cdef Ticks ticks
@@ -58,6 +69,20 @@ cdef class Service:
     cdef uint32_t ws_controls   # control and empty frames in ten seconds
     cdef uint32_t refusals      # since the last report_refusals()
     cdef uint32_t refusal_lines # how many of them have a line each; 0: all
+    cdef Rest* rests            # or NULL
 
     cdef void log_refusal(self, str text) noexcept
     cdef void report_refusals(self) noexcept
+    cdef bytes take_rest(self, Wire wire)
+    cdef void resume_rests(self) noexcept
+    cdef size_t keep_late(self, Wire wire, const char* data, size_t length) except 0
+    cdef bytes take_late(self, Wire wire)
+
+
+cdef inline Head* scratch_head(Service service) except NULL:
+    """Memory for a head. When the head that stands there is being examined, something runs the event loop in the middle of
+    that: it gets new memory, and whoever examines frees the old one."""
+    if service.examining:
+        service.head = new_head(&service.head_limits)
+        service.examining = False
+    return service.head

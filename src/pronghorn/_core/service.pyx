@@ -2,7 +2,6 @@
 
 from libc.stdlib cimport free
 
-from .head cimport new_head
 from .request cimport DROP, KEEP, REFUSE
 
 
@@ -82,3 +81,38 @@ cdef class Service:
             self.application.log().warning(
                 "%d more request(s) refused, without a line each (limit_refusal_log)", refusals - lines
             )
+
+    cdef size_t keep_late(self, Wire wire, const char* data, size_t length) except 0:
+        """Keep input that goes behind what the wire is being fed with. Returns how much there is now, and one more."""
+        cdef bytes before = b"" if self.late is None else self.late.get(wire, b"")
+        if self.late is None:
+            self.late = {}
+        self.late[wire] = before + data[:length]
+        return len(before) + length + 1
+
+    cdef bytes take_rest(self, Wire wire):
+        """What a wire has still to parse; it does not do so any more."""
+        cdef Rest* rest = self.rests
+        cdef bytes data = None
+        while rest is not NULL:
+            if rest.wire is <void*> wire and rest.at != rest.end:
+                data = rest.at[:rest.end - rest.at]
+                rest.at = rest.end
+            rest = rest.outer
+        return data
+
+    cdef void resume_rests(self) noexcept:
+        """From the event loop: those that call the application run it, and it may wait for what they have still to parse."""
+        cdef Rest* rest = self.rests
+        while rest is not NULL:
+            (<Wire> rest.wire).resume()
+            rest = rest.outer
+
+    cdef bytes take_late(self, Wire wire):
+        """The same, when the feed is over; None if nothing came."""
+        cdef bytes late = None
+        if self.late is not None:
+            late = self.late.pop(wire, None)
+            if not self.late:
+                self.late = None
+        return late

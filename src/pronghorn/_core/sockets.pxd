@@ -48,6 +48,7 @@ cdef class Sockets(Poll):
     cdef void release(self) noexcept
     cdef void publish(self, uint32_t connections) noexcept
     cdef void bury(self, SocketConnection connection) noexcept
+    cdef void end_closed(self) noexcept
 
 
 cdef class SocketAcceptor(Acceptor):

@@ -14,6 +14,7 @@ from .poll cimport (
     local_host, put_copy, put_rest, send_queue,
 )
 from .system cimport monotonic, recv
+from .window cimport Buffer, begin_use, end_use
 from .wire cimport Wire
 
 from .poll import available
@@ -59,6 +60,7 @@ cdef class Sockets(Poll):
             self.shares = <Share*> &view[0]
             self.slot = slot
         self.connections = connections
+        connections.poll = self
         self.closed = []
         self.held = []
         self.high_water = connections.write_high_water or HIGH_WATER
@@ -82,7 +84,23 @@ cdef class Sockets(Poll):
             self.loop.call_soon(self.settle_now)
 
     def settle_now(self):
-        self.settle()
+        if self.count:
+            self.end_closed()
+        else:
+            self.settle()
+
+    cdef void end_closed(self) noexcept:
+        """Those that are being told further out are told of it when that is over; their applications now."""
+        cdef list closed = self.closed
+        cdef SocketConnection connection
+        self.closed = []
+        for connection in closed:
+            if (self.count and self.batch[self.at - 1].data.ptr == &connection.watch) \
+                    or (self.told is not None and <size_t> &connection.watch in self.told):
+                self.closed.append(connection)
+                connection.lose()
+            else:
+                connection.gone()
 
     cdef void begun(self) noexcept:
         self.early = 0
@@ -158,6 +176,16 @@ cdef class Sockets(Poll):
             (<SocketConnection> self.closed.pop()).gone()
         if self.acceptors:
             self.publish(self.connections.service.open)
+
+    cdef object interrupted(self):
+        self.connections.holding = False
+        if self.held:
+            self.release()
+        return self.connections.application.drive.suspend_batch()
+
+    cdef void resumed(self, object state) noexcept:
+        self.connections.application.drive.resume_batch(state)
+        self.end_closed()
 
 
 cdef class SocketAcceptor(Acceptor):
@@ -247,7 +275,7 @@ cdef class SocketConnection(Connection):
 
     cdef void readable(self, uint32_t events) noexcept:
         cdef Wire wire = self.wire      # held: it may be switched meanwhile
-        cdef char* buffer = self.owner.buffer
+        cdef Buffer buffer = self.owner.buffer
         cdef size_t room = 1
         cdef char* place = wire.tail(&room)
         cdef ssize_t length
@@ -255,18 +283,24 @@ cdef class SocketConnection(Connection):
             if room == 0:
                 self.abort()            # there is no memory to read into
                 return
-            place = buffer
+            place = buffer.room()
             room = READ_BUFFER
+            if place is NULL:
+                self.abort()
+                return
         length = recv(self.watch.fd, place, room, MSG_DONTWAIT)
         self.brief = 0 < length < PLACE
         if length > 0:
-            if place is buffer:
-                wire.feed(place, length, None)
-            else:
-                wire.filled(length)
-            # Less than there was room for is all there is, unless an end, an error or urgent data stands behind it.
+            # Less than there was room for is all there is, unless an end, an error or urgent data stands behind it. Before
+            # the application is called: it may run the event loop, and wait for what is there.
             if <size_t> length == room or events & ~<uint32_t> (EPOLLIN | EPOLLOUT):
                 self.read_on()
+            if place is buffer.memory:
+                begin_use(buffer)
+                wire.feed(place, length, None)
+                end_use(buffer, place)
+            else:
+                wire.filled(length)
         elif length == 0:
             self.finished = True
             if not wire.eof():
@@ -295,9 +329,9 @@ cdef class SocketConnection(Connection):
         if length == BROKEN_OFF:
             self.dispose()
         elif not self.finished:         # it may have been closed since
-            wire.feed(data, length, None)
             if length == PLACE:
                 self.read_on()
+            wire.feed(data, length, None)
 
     cdef void writable(self) noexcept:
         cdef Sent sent = send_queue(self.pending, self.watch.fd)

@@ -11,7 +11,7 @@ OpenSSL's, through the interpreter's own ssl module, fed from memory. The wire a
 from libc.stdint cimport uint8_t, uint32_t
 
 from .service cimport Service
-from .window cimport Window
+from .window cimport Buffer, Window
 from .wire cimport Edge, Wire
 
 
@@ -22,7 +22,7 @@ cdef class Shelter:
     cdef object certificates    # gives the context for a new connection, and the scope's `tls` when it is open
     cdef Window records         # what came, for OpenSSL to read
     cdef Window plain           # where it puts what was in it
-    cdef char* buffer
+    cdef Buffer buffer
 
 
 cdef class Tls(Wire):

@@ -5,11 +5,12 @@ import ssl
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.dict cimport PyDict_Copy
-from libc.stdlib cimport free, malloc
 
 from .http1 cimport Http1
 from .output cimport Output
 from .response cimport write_refusal
+from .service cimport Rest
+from .window cimport Buffer, begin_use, end_use
 
 cdef enum:
     PLAIN = 65536               # bytes decrypted before the wire above is fed: four records of full size
@@ -33,12 +34,7 @@ cdef class Shelter:
         self.certificates = certificates
         self.records = Window()
         self.plain = Window()
-        self.buffer = <char*> malloc(PLAIN)
-        if self.buffer is NULL:
-            raise MemoryError()
-
-    def __dealloc__(self):
-        free(self.buffer)
+        self.buffer = Buffer(PLAIN)
 
 
 cdef class Tls(Wire):
@@ -233,10 +229,14 @@ cdef class Tls(Wire):
     cdef void decrypt(self) noexcept:
         """Feed the wire above with everything that has come, as long as it wants to read."""
         cdef Wire inner = self.inner
-        cdef char* buffer = self.shelter.buffer
+        cdef Buffer buffer = self.shelter.buffer
         cdef char* place
         cdef size_t room
         cdef Py_ssize_t length
+        cdef Rest rest
+        rest.outer = self.shelter.service.rests
+        rest.wire = <void*> self
+        rest.at = rest.end = NULL
         self.waiting = True
         while self.waiting and not self.held and not self.closed:
             room = 1
@@ -245,15 +245,22 @@ cdef class Tls(Wire):
                 if room == 0:
                     self.edge.abort()       # there is no memory to read into
                     return
-                place = buffer
+                place = buffer.room()
                 room = PLAIN
+                if place is NULL:
+                    self.edge.abort()
+                    return
             length = self.read_into(place, room)
             if length < 0:
                 return
-            if length and place is buffer:
-                inner.feed(buffer, length, None)
+            self.shelter.service.rests = &rest
+            if length and place is buffer.memory:
+                begin_use(buffer)
+                inner.feed(place, length, None)
+                end_use(buffer, place)
             elif length:
                 inner.filled(length)
+            self.shelter.service.rests = rest.outer
             inner = self.inner              # it may have been switched, or the connection be gone
             if inner is None:
                 return

@@ -79,6 +79,9 @@ cdef class WebSocket(Channel):
     cdef void start(self, bint paused, bint half_closed, bytes early) noexcept
     cdef void begin_with(self, const char* data, size_t length) noexcept
     cdef void take(self, const char* data, size_t length) noexcept
+    cdef void take_late(self) noexcept
+    cdef bint overtaking(self, const char* data, size_t length) noexcept
+    cdef bint wake(self, const char* at, const char* end) noexcept
     cdef const char* parse(self, const char* at, const char* end) noexcept
     cdef const char* parse_frame(self, const char* at, const char* end) except? NULL
     cdef int control(self, Frame* frame, const char* data) except -1

@@ -14,9 +14,10 @@ from .frames cimport (
     SERVICE_RESTART, TEXT, TOO_BIG, bytes_of, legal_close, read_frame, text_of, unmask, write_frame,
 )
 from .output cimport GATHERED, LARGE, Output, append, reserve
+from .service cimport Rest
 from .session cimport CLIENT_GONE
 from .utf8 cimport ACCEPT, REJECT, check
-from .wire cimport Edge, turn_over
+from .wire cimport FED, FED_ALL, NOT_FED, Edge, begin_gathering, end_gathering, turn_over
 
 cdef extern from "Python.h":
     int _PyBytes_Resize(PyObject** content, Py_ssize_t size) except -1
@@ -27,6 +28,7 @@ cdef enum:
     TURN = 1048576              # bytes inflated for one connection, then the others have their turn
     FRAGMENT = 64               # bytes for which a message may have a fragment more than the limit
     CONTROL = 125               # bytes of a control frame's payload (RFC 6455 section 5.5)
+    LATE = 65536                # bytes that came in the middle of a feed, then reading pauses
 
 
 cdef class WebSocket(Channel):
@@ -57,6 +59,7 @@ cdef class WebSocket(Channel):
     cdef void begin_with(self, const char* data, size_t length) noexcept:
         """The handshake is answered; what came in the same read is taken in the next turn: the application has accepted
         in its first step, and cannot be woken as long as we are in that."""
+        self.feeding = NOT_FED
         self.uncork()
         if length:
             self.waiting = data[:length] if self.waiting is None else self.waiting + data[:length]
@@ -69,18 +72,64 @@ cdef class WebSocket(Channel):
         if self.state >= LINGER:
             self.throw_away(length)
             return
+        if self.feeding and not self.overtaking(data, length):
+            return
         if self.waiting is None:
             self.take(data, length)
-            return
-        joined = self.waiting + data[:length]
-        self.waiting = None
-        self.take(PyBytes_AS_STRING(joined), PyBytes_GET_SIZE(joined))
+        else:
+            joined = self.waiting + data[:length]
+            self.waiting = None
+            self.take(PyBytes_AS_STRING(joined), PyBytes_GET_SIZE(joined))
+        if self.service.late is not None:
+            self.take_late()
+
+    cdef bint overtaking(self, const char* data, size_t length) noexcept:
+        """There is input while this is being fed: the application runs the event loop inside of its step. It is parsed now,
+        since the application may be waiting for it; what is left of the input before goes before it. Or it is kept for the
+        end of that feed (False), when something else runs the event loop."""
+        try:
+            if self.feeding == FED_ALL and (self.service.late is None or self not in self.service.late):
+                self.waiting = self.service.take_rest(self)
+                self.feeding = NOT_FED
+                return True
+            if self.service.keep_late(self, data, length) > LATE and not self.paused:
+                self.paused = True
+                self.edge.pause(True)
+        except MemoryError:
+            self.edge.abort()
+        return False
+
+    cdef bint wake(self, const char* at, const char* end) noexcept:
+        """Let the application have what has come; what stands from `at` on is to be parsed after that. False: it has been,
+        since the application has run the event loop inside of its step."""
+        cdef Rest rest
+        rest.outer = self.service.rests
+        rest.wire = <void*> self
+        rest.at = at
+        rest.end = end
+        self.service.rests = &rest
+        self.feeding = FED_ALL
+        self.session.wake(True)
+        self.service.rests = rest.outer
+        if not self.feeding:
+            return False
+        self.feeding = FED
+        return True
+
+    cdef void take_late(self) noexcept:
+        """What came while this was being fed, if that is over."""
+        cdef bytes late = None if self.feeding else self.service.take_late(self)
+        if late:
+            self.feed(PyBytes_AS_STRING(late), PyBytes_GET_SIZE(late), None)
+        elif late is not None:
+            self.resume()
 
     cdef void resume(self) noexcept:
         """Go on with input that waited."""
-        cdef bytes waiting = self.waiting
-        if self.state >= LINGER or self.feeding:
+        cdef bytes waiting
+        if self.state >= LINGER or (self.feeding and not self.overtaking(NULL, 0)):
             return
+        waiting = self.waiting
         if self.service.draining:
             self.drain()
         self.waiting = None
@@ -88,6 +137,8 @@ cdef class WebSocket(Channel):
             self.take(NULL, 0)
         else:
             self.take(PyBytes_AS_STRING(waiting), PyBytes_GET_SIZE(waiting))
+        if self.service.late is not None:
+            self.take_late()
 
     cdef void take(self, const char* data, size_t length) noexcept:
         """Parse input, and let the application have it; what has to wait is kept."""
@@ -97,14 +148,14 @@ cdef class WebSocket(Channel):
         cdef bint stop
         cdef int code
         cdef double began = 0
-        self.feeding = True
         while True:
+            self.feeding = FED
             self.cork()
             at = self.parse(at, end)
             self.uncork()
             # Nothing is corked now: the application may do anything, even write to another connection.
-            if session.news():
-                session.wake(True)
+            if session.news() and not self.wake(at, end):
+                return
             self.settled = self.blocked == SETTLING     # once is enough: who waits may be a send()
             if self.refusing():
                 code, reason = self.later
@@ -114,7 +165,7 @@ cdef class WebSocket(Channel):
             if turn_over(&began):
                 self.edge.resume_soon()
                 break
-        self.feeding = False
+        self.feeding = NOT_FED
         if at != data:
             self.pinged = 0             # a sign of life; a piece of a control frame, or of a header, is none yet
         if self.state >= LINGER:
@@ -398,12 +449,12 @@ cdef class WebSocket(Channel):
     cdef void cork(self) noexcept:
         if self.held is not NULL:
             self.flush()
-        self.edge.corked = True
+        begin_gathering(self)
 
     cdef void uncork(self) noexcept:
-        self.edge.corked = False
-        if self.edge.out.size:
-            self.edge.send(0, NULL, 0, None, NULL, 0)
+        cdef size_t mark = end_gathering(self)
+        if self.edge.out.size != mark:
+            self.edge.send(mark, NULL, 0, None, NULL, 0)
         if self.closing:
             self.leave()
 

@@ -1,7 +1,8 @@
 # cython: binding=False
-# A buffer over memory of ours. See window.pxd.
+# Buffers. See window.pxd.
 
 from cpython.buffer cimport PyBuffer_FillInfo
+from libc.stdlib cimport free, malloc
 
 
 cdef class Window:
@@ -11,3 +12,25 @@ cdef class Window:
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         PyBuffer_FillInfo(view, self, self.start, self.length, 0, flags)
+
+
+cdef class Buffer:
+
+    def __cinit__(self, size_t size):
+        self.size = size
+        self.memory = <char*> malloc(size)
+        if self.memory is NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        free(self.memory)
+
+    cdef char* room(self) noexcept:
+        cdef char* fresh
+        if self.used:
+            fresh = <char*> malloc(self.size)
+            if fresh is NULL:
+                return NULL
+            self.memory = fresh
+            self.used = False
+        return self.memory

@@ -9,6 +9,13 @@ from libc.stdint cimport uint8_t, uint32_t
 from .output cimport Output
 
 
+cdef enum Feeding:
+    # Whether a wire is inside of feed(), which calls the application. That may run the event loop in the middle of it.
+    NOT_FED
+    FED
+    FED_ALL                     # there is no input left that goes before what comes meanwhile
+
+
 cdef class Edge:
     """What a wire needs of the edge. The edge implements it; a test can."""
     cdef Output out             # the loop's gather buffer
@@ -34,7 +41,7 @@ cdef class Wire:
     """What an edge needs of a wire, and what every call of an application does."""
     cdef Edge edge
     cdef uint8_t writable       # below the write high-water mark
-    cdef uint8_t feeding        # we are inside feed()
+    cdef uint8_t feeding        # Feeding
     cdef uint8_t paused         # reading is paused
     cdef uint8_t closing        # to be closed when the gathered output is sent
     cdef uint32_t thrown        # bytes of input that were thrown away behind our end of the connection
@@ -57,6 +64,30 @@ cdef class Wire:
     # From the exchange.
     cdef void cork(self) noexcept               # the application runs: gather what it sends
     cdef void uncork(self) noexcept             # it waits or has returned: on the way with it
+
+    # From another wire that is about to cork.
+    cdef void interrupted(self) noexcept        # corked no more, although the step goes on: on the way with what is there
+
+
+cdef inline void begin_gathering(Wire wire) noexcept:
+    """What the wire's connection is sent gathers from the start of the buffer. When another one's does that already, its
+    application runs the event loop in the middle of its step: what it has sent leaves now, and the rest of the step
+    is not corked."""
+    cdef Output out = wire.edge.out
+    if out.holder is not None and out.holder is not wire:
+        (<Wire> out.holder).interrupted()
+    out.holder = wire
+    wire.edge.corked = True
+
+
+cdef inline size_t end_gathering(Wire wire) noexcept:
+    """The connection is corked no more. Returns where its output begins in the buffer."""
+    cdef Output out = wire.edge.out
+    if not wire.edge.corked:
+        return out.size             # it was interrupted, and what stands there is another one's
+    wire.edge.corked = False
+    out.holder = None
+    return 0
 
 
 # Whether a connection whose input does not end has been served for long enough: then the others, and the loop's other

@@ -104,8 +104,12 @@ cdef class Wire:
         pass
 
     cdef void cork(self) noexcept:
-        self.edge.corked = True
+        begin_gathering(self)
 
     cdef void uncork(self) noexcept:
-        self.edge.corked = False
-        self.flush()
+        pass
+
+    cdef void interrupted(self) noexcept:
+        end_gathering(self)
+        if self.edge.out.size:
+            self.edge.send(0, NULL, 0, None, NULL, 0)

@@ -1,0 +1,3 @@
+from pronghorn._core.session import Acceptor
+
+class Writer(Acceptor): ...
