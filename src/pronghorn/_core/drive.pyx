@@ -479,6 +479,7 @@ cdef class Drive:
         except BaseException as error:
             call.task = None
             call.raised(error)
+            call.leave()
 
     cdef int proceed(self, Call call) except -1:
         cdef PyObject* result = NULL

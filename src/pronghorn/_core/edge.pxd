@@ -56,6 +56,7 @@ cdef class Connections:
     cdef object proxies         # who may speak it
     cdef bint holding           # small output is sent together with that of others
     cdef list outgoing          # connections whose wire was written to outside of our steps
+    cdef bint missed            # a call of resume_now() could not be asked for: the next sweep sees to it
 
     cdef void link(self, Connection connection, bint idle) noexcept
     cdef void unlink(self, Connection connection) noexcept

@@ -228,6 +228,7 @@ cdef class Connections:
         cdef Connection following
         cdef Wire wire              # held, as its connection is: either may end meanwhile
         cdef uint32_t now
+        cdef bint missed
         if self.out.holder is not None:
             # An application runs the event loop inside of its step: what it has sent must not wait for its end.
             wire = self.out.holder
@@ -242,8 +243,14 @@ cdef class Connections:
         self.application.drive.refresh()
         if now % TICKS_IN_A_SECOND == 0:
             self.service.report_refusals()
+        if self.outgoing:
+            self.flush()
+        missed, self.missed = self.missed, False
         while connection is not None:
             following = connection.next
+            if missed and not connection.ended:
+                wire = connection.wire
+                wire.resume()
             if connection.due and connection.due <= now:
                 connection.due = 0
                 wire = connection.wire
@@ -488,12 +495,18 @@ cdef class Connection(Edge):
 
     cdef void send_soon(self) noexcept:
         cdef Connections owner = self.owner
-        if not owner.outgoing:
-            owner.loop.call_soon(owner.flush)
         owner.outgoing.append(self)
+        if len(owner.outgoing) == 1:
+            try:
+                owner.loop.call_soon(owner.flush)
+            except BaseException:       # too deep a recursion of the application's, or no memory: sweep() flushes
+                pass
 
     cdef void resume_soon(self) noexcept:
-        self.owner.loop.call_soon(self.resume_now)
+        try:
+            self.owner.loop.call_soon(self.resume_now)
+        except BaseException:           # the same: sweep() resumes
+            self.owner.missed = True
 
     def resume_now(self):
         cdef Wire wire = self.wire

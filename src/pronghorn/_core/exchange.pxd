@@ -68,6 +68,7 @@ cdef class Application:
     cdef Exchange begin(self, Responder wire, dict template, object client, object method, object path, object raw_path,
                         object query, list headers, bint old, bint bodiless)
     cdef object log(self)
+    cdef void complain(self, str text, tuple arguments, object error) noexcept
     cdef int count(self) except -1
     cdef list waiting(self)
     cdef int cancel_some(self, list some, object message) except -1
@@ -97,9 +98,11 @@ cdef class Conversation(Call):
     cdef uint8_t knows          # the application has been told, or has found out by sending, that the client has gone
     cdef uint8_t ended          # the application has returned or raised
     cdef uint8_t waits          # it has waited, and is in the application's list
+    cdef uint8_t sending        # send() is at work
 
     # From the wire.
     cdef void run(self) noexcept
+    cdef void abandon(self) noexcept
     cdef void disconnect(self) noexcept
     cdef bint endless(self) noexcept
     cdef bint abandoned(self) noexcept
@@ -112,6 +115,7 @@ cdef class Conversation(Call):
     cdef int process(self, dict message, Message* parts) except -1
     cdef int start_response(self, dict message, Message* parts) except -1
     cdef int send_body(self, dict message, Message* parts) except -1
+    cdef int check_wire(self) except -1
     cdef void fail(self, bint started) noexcept
     cdef bint is_cancelled(self, object error) noexcept
     cdef void answered(self, int status) noexcept

@@ -10,7 +10,7 @@ from cpython.object cimport PyObject
 from libc.string cimport memcpy
 
 from .journal cimport Records
-from .message cimport Message, as_dict, read_message, reads
+from .message cimport Message, plain_headers, read_headers, read_message, reads
 from .scope cimport Scope, Scopes
 
 from ..calling import make_receive
@@ -103,13 +103,17 @@ cdef class Application:
         exchange.scope = exchange.given.begin(template, client, method, path, raw_path, query, headers, old)
         if self.journal is not None:
             exchange.line = self.journal.begin(client, method, raw_path, query, "1.0" if old else "1.1", headers)
-        self.active += 1
         return exchange
 
     cdef object log(self):
         """The error log. Who writes to it, or formats its records, may look at the current task."""
         self.drive.end_lingering()
         return self.error
+
+    cdef void complain(self, str text, tuple arguments, object error) noexcept:
+        """Log an error of the application's. What handles the record may be its code, too, and raise: everything else
+        has to be done before."""
+        self.log().error(text, *arguments, exc_info=error)
 
     cdef int count(self) except -1:
         """A response is complete."""
@@ -174,7 +178,8 @@ cdef class Conversation(Call):
     # From the wire.
 
     cdef void run(self) noexcept:
-        """Call the application."""
+        """Call the application. From here to end() it counts as active."""
+        self.application.active += 1
         self.application.drive.start(self, self.application.app, self.scope, self.receive_call, self.send_call)
         if not self.ended:
             self.waits = True
@@ -184,6 +189,11 @@ cdef class Conversation(Call):
             self.application.first = self
         elif self.wire is None:
             self.recycle(1)
+
+    cdef void abandon(self) noexcept:
+        """The request is refused: the application is not called."""
+        self.ended = True
+        self.recycle(1)
 
     cdef void disconnect(self) noexcept:
         """The client will not read the response, or is to be thought of so."""
@@ -201,15 +211,15 @@ cdef class Conversation(Call):
     cdef void lost(self, int status, size_t size) noexcept:
         """The connection is gone, or the wire has answered itself: what the log says if nothing was answered before."""
         self.wire = None
+        if self.response < COMPLETE:
+            self.response = LOST
+        self.gone = True
+        self.wake(False)
         if self.line is not None:
             if self.status == 0:
                 self.size = size
                 self.answered(status)
             self.account()
-        if self.response < COMPLETE:
-            self.response = LOST
-        self.gone = True
-        self.wake(False)
 
     cdef void wake(self, bint now) noexcept:
         """Let those who wait look again. now: see Wait.complete()."""
@@ -251,12 +261,12 @@ cdef class Conversation(Call):
         self.response = LOST
         self.disconnect()
         self.size += wire.failed(started)
+        if not started:
+            self.application.count()
         if self.line is not None:
             if self.status == 0:
                 self.answered(CLIENT_GONE if started else 500)
             self.account()
-        if not started:
-            self.application.count()
 
     cdef bint is_cancelled(self, object error) noexcept:
         """Whether it has ended because the server cancelled it."""
@@ -264,6 +274,8 @@ cdef class Conversation(Call):
 
     cdef void end(self) noexcept:
         """The application has ended, one way or the other."""
+        if self.ended:
+            return
         self.ended = True
         self.application.active -= 1
         if self.waits:
@@ -329,15 +341,17 @@ cdef class Conversation(Call):
 
     cdef object sent(self, object message):
         cdef Message parts
+        if self.sending:
+            # What is in the message (an iterable of headers), or a finalizer, sends.
+            return Failed.__new__(Failed, MessageError("send() inside of another send() of the same request"))
+        self.sending = True
         try:
-            if type(message) is not dict:
-                message = as_dict(message)
-            read_message(<dict> message, &parts)
-            if parts.kind is NULL:
-                raise MessageError("an ASGI message must have a 'type'")
+            message = read_message(message, &parts)
             self.process(<dict> message, &parts)
         except BaseException as error:
+            self.sending = False
             return Failed.__new__(Failed, error)
+        self.sending = False
         if self.wire is None or self.wire.writable:
             return DONE
         drain = Drain.__new__(Drain)
@@ -359,11 +373,19 @@ cdef class Conversation(Call):
         given = () if parts.headers is NULL else <object> parts.headers
         if self.line is not None:
             given = self.application.journal.readable(given)
+        if not plain_headers(given):
+            given = read_headers(given, message["type"])
+        self.check_wire()               # after what may be code of the application's
         (<Responder> self.wire).write_head(<int> status, given, self.bodiless, &self.length)
         self.response = STARTED
         if self.line is not None:
             self.line = self.application.journal.answer(self.line, given)
             self.answered(<int> status)
+        return 0
+
+    cdef int check_wire(self) except -1:
+        if self.wire is None or self.response == LOST:
+            raise ClientDisconnected("the client has gone")
         return 0
 
     cdef void answered(self, int status) noexcept:
@@ -401,6 +423,7 @@ cdef class Conversation(Call):
             body = <bytes> entry
         elif isinstance(<object> entry, (bytes, bytearray, memoryview)):
             body = bytes(<object> entry)
+            self.check_wire()           # that may have been code of the application's
         else:
             raise MessageError(f"'{message['type']}': 'body' must be bytes, not {type(<object> entry).__name__}")
         size = PyBytes_GET_SIZE(body)
@@ -417,11 +440,11 @@ cdef class Conversation(Call):
         if last:
             self.response = COMPLETE
             self.wire = None
-            if self.line is not None:
-                self.account()
             wire.completed()
             self.application.count()
             self.wake(False)
+            if self.line is not None:
+                self.account()
         return 0
 
     cdef int process(self, dict message, Message* parts) except -1:
@@ -469,26 +492,29 @@ cdef class Exchange(Conversation):
     # From the drive.
 
     cdef void returned(self, object result) noexcept:
-        if result is not None:
-            self.application.log().error("ASGI callable should return None, but returned '%s'.", result)
+        cdef str missing = None
         if self.gone and self.response < COMPLETE:
             # It was told that the client has gone, and believed it.
             self.fail(True)
         elif self.response == AWAITED:
-            self.application.log().error("ASGI callable returned without starting response.")
+            missing = "starting"
             self.fail(False)
         elif self.response == STARTED:
-            self.application.log().error("ASGI callable returned without completing response.")
+            missing = "completing"
             self.fail(True)
         self.end()
+        if result is not None:
+            self.application.complain("ASGI callable should return None, but returned '%s'.", (result,), None)
+        if missing is not None:
+            self.application.complain(f"ASGI callable returned without {missing} response.", (), None)
 
     cdef void raised(self, object error) noexcept:
         quiet = ((self.response == LOST or self.stopping) and is_disconnect(error)) or self.is_cancelled(error)
-        if not quiet:
-            self.application.log().error("Exception in ASGI application\n", exc_info=error)
         if self.response < COMPLETE:
             self.fail(self.response == STARTED)
         self.end()
+        if not quiet:
+            self.application.complain("Exception in ASGI application\n", (), error)
 
     cdef void recycle(self, Py_ssize_t references) noexcept:
         """Serve again, if the application kept nothing: neither callable, nor what receive() or send() returned.

@@ -228,11 +228,12 @@ cdef list last_elements(bytes value):
 
 
 cdef tuple split_port(bytes text):
-    """Host and port of an authority; -1 without one."""
+    """Host and port of an authority; -1 without one, or one that is none."""
     host, colon, port = text.rpartition(b":")
-    if colon and port.isdigit() and (host.endswith(b"]") or b":" not in host):
-        return host, int(port)
-    return text, -1
+    if not colon or not (host.endswith(b"]") or b":" not in host) or not (port == b"" or port.isdigit()):
+        return text, -1
+    port = port.lstrip(b"0")[:6] or port[:1]        # as long as the client likes
+    return host, int(port) if port and int(port) <= 65535 else -1
 
 
 cdef tuple address(bytes text):

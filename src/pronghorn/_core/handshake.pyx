@@ -71,11 +71,12 @@ cdef int write_switch(Output out, Opening opening, bytes subprotocol, object hea
         append(out, b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n", 75)
         append(out, PyBytes_AS_STRING(lines), PyBytes_GET_SIZE(lines))
         declared.no_length = True
+        declared.mark = mark
         write_headers(out, headers, &declared, "websocket.accept")
         defaults.write(out, &declared)
         append(out, b"\r\n", 2)
     except BaseException:
-        out.size = mark
+        out.size = min(out.size, mark)
         raise
     return 0
 

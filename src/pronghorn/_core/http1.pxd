@@ -64,7 +64,8 @@ cdef class Http1(Writer):
     cdef bint is_idle(self) noexcept
     cdef void push(self, const char* data, size_t length) noexcept
     cdef bint handed_over(self, const char* at, size_t length) noexcept
-    cdef int begin_session(self, object method, object client, object query, list headers, Origin origin) except -1
+    cdef int begin_session(self, object method, object client, object path, object raw_path, object query, list headers,
+                           Origin origin) except -1
     cdef bint overtaking(self, const char* data, size_t length) noexcept
     cdef void parse_late(self) noexcept
     cdef void take_late(self) noexcept

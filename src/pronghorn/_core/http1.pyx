@@ -271,27 +271,29 @@ cdef class Http1(Writer):
         try:
             status = self.begin(head)
         except BaseException as error:
-            self.service.application.log().error("Exception while reading a request\n", exc_info=error)
+            self.service.application.complain("Exception while reading a request\n", (), error)
             status = 500
         if self.service.head is head:
             self.service.examining = False
         else:
             free(head)
+        exchange = self.exchange
         if status:
             self.refuse(status)
+            if exchange is not None:
+                exchange.abandon()
             return end
-        exchange = self.exchange
         if self.reading == BODY and (rest != end or self.service.late is not None):
             rest = self.parse_body(rest, end)
             if rest == end:
                 self.parse_late()
             if self.exchange is None:       # refused: the application is not called
-                exchange.end()
+                exchange.abandon()
                 return end
         if self.overloaded:
             # More requests are under way than --limit-concurrency allows: no call for this one.
             self.turn_away("Exceeded concurrency limit.")
-            exchange.end()
+            exchange.abandon()
             return rest
         if rest == end:
             self.feeding = FED_ALL
@@ -339,16 +341,16 @@ cdef class Http1(Writer):
             service.open >= service.concurrency or service.application.active >= service.concurrency
         )
         service.paths.look_up(request.target.path, request.target.path_length)
+        path, raw_path = service.paths.path, service.paths.raw_path
         query = request.target.query[:request.target.query_length] if request.target.query_length else None
         client = self.edge.client()
         if request.forwarded and service.forwarding is not None:
             origin = service.forwarding.origin(client, headers)
             client = client if origin is None else origin.client
         if request.websocket and service.websockets:
-            return self.begin_session(method_name(head), client, query, headers, origin)
+            return self.begin_session(method_name(head), client, path, raw_path, query, headers, origin)
         self.exchange = service.application.begin(
-            self, self.template, client, method_name(head), service.paths.path, service.paths.raw_path, query, headers,
-            self.old, self.bodiless,
+            self, self.template, client, method_name(head), path, raw_path, query, headers, self.old, self.bodiless,
         )
         if origin is not None:
             origin.amend(self.exchange.scope)
@@ -362,7 +364,8 @@ cdef class Http1(Writer):
             (<Exchange> self.exchange).request = ARRIVED
         return 0
 
-    cdef int begin_session(self, object method, object client, object query, list headers, Origin origin) except -1:
+    cdef int begin_session(self, object method, object client, object path, object raw_path, object query, list headers,
+                           Origin origin) except -1:
         """The request asks for a WebSocket: make the session. Returns 0, or the status to refuse the request with."""
         cdef Service service = self.service
         cdef Opening opening = open_handshake(method, headers, service.deflate)
@@ -371,8 +374,8 @@ cdef class Http1(Writer):
         self.opening = opening
         self.keep = False           # a client that is denied may have sent frames already: never read them as requests
         self.exchange = open_session(
-            service.application, self, self.template, client, service.paths.path, service.paths.raw_path, query, headers,
-            opening.subprotocols, service.ws_queue,
+            service.application, self, self.template, client, path, raw_path, query, headers, opening.subprotocols,
+            service.ws_queue,
         )
         if origin is not None:
             origin.amend(self.exchange.scope)
@@ -438,10 +441,11 @@ cdef class Http1(Writer):
         try:
             write_status(out, status)
             declared.no_length = status == 204      # RFC 9110 section 8.6
+            declared.mark = mark
             self.service.repeated.write(out, headers, &declared)
             self.service.defaults.write(out, &declared)
         except BaseException:
-            out.size = mark
+            out.size = min(out.size, mark)
             raise
         length[0] = declared.content_length
         if declared.close or self.service.draining:
@@ -566,7 +570,6 @@ cdef class Http1(Writer):
         reason = HTTPStatus(status).phrase
         client = self.edge.client()
         peer = f"{client[0]}:{client[1]}" if client else "-"
-        self.service.log_refusal(f"Invalid HTTP request received: {status} {reason} ({peer})")
         self.exchange = None
         size = self.answer(status) if unanswered else 0
         if exchange is not None:
@@ -576,6 +579,7 @@ cdef class Http1(Writer):
         else:
             self.reading = CLOSED
             self.edge.abort()
+        self.service.log_refusal(f"Invalid HTTP request received: {status} {reason} ({peer})")
 
     cdef int answer(self, int status) except -1:
         """A response of our own, after which the connection is closed; returns the size of its body."""
@@ -591,10 +595,10 @@ cdef class Http1(Writer):
     cdef void turn_away(self, str why) noexcept:
         """The request was fine, but there is no answer to it: 503."""
         cdef Conversation exchange = self.exchange
-        self.service.log_refusal(why)
         self.exchange = None
         exchange.lost(503, self.answer(503))
         self.shut(True)
+        self.service.log_refusal(why)
 
     cdef void shut(self, bint linger) noexcept:
         """Close when everything is sent. linger: the client may still be sending, and a close with unread input would

@@ -18,6 +18,9 @@ cdef struct Message:
     PyObject* octets            # "bytes"
 
 
-cdef dict as_dict(object message)
-cdef void read_message(dict source, Message* message) noexcept
+# The message as a dict, which the caller holds as long as it uses the parts.
+cdef dict read_message(object source, Message* message)
+# Whether headers can be read without running code of the application's; and those that can, of any. type: of the message.
+cdef bint plain_headers(object headers) noexcept
+cdef list read_headers(object headers, object type)
 cdef bint reads(object text, str word) except -1

@@ -1,7 +1,9 @@
 # cython: binding=False
 # The parts of an ASGI message. See message.pxd.
 
-from cpython.dict cimport PyDict_GetItem, PyDict_Next
+from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_Next
+from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.tuple cimport PyTuple_CheckExact
 from libc.string cimport memcmp, memset
 
 from ..errors import MessageError
@@ -11,23 +13,23 @@ cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object text)
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
     void* PyUnicode_DATA(object text)
+    int PyUnicode_Compare(object left, object right) except? -1
 
 
-cdef dict as_dict(object message):
-    """A message that is another mapping."""
-    try:
-        return dict(message)
-    except (TypeError, ValueError):
-        raise MessageError(f"an ASGI message must be a dict, not {type(message).__name__}") from None
-
-
-cdef void read_message(dict source, Message* message) noexcept:
+cdef dict read_message(object source, Message* message):
     cdef PyObject* key
     cdef PyObject* value
     cdef Py_ssize_t at = 0
     cdef bint strange = False
+    cdef dict whole
+    if type(source) is not dict:
+        try:
+            source = dict(source)       # another mapping
+        except (TypeError, ValueError):
+            raise MessageError(f"an ASGI message must be a dict, not {type(source).__name__}") from None
+    whole = <dict> source
     memset(message, 0, sizeof(Message))
-    while PyDict_Next(source, &at, &key, &value):
+    while PyDict_Next(whole, &at, &key, &value):
         if key is <PyObject*> "type":
             message.kind = value
         elif key is <PyObject*> "body":
@@ -45,18 +47,51 @@ cdef void read_message(dict source, Message* message) noexcept:
         else:
             strange = True
     if strange:         # another key, or one of these that is another object: one that was read from somewhere
-        message.kind = PyDict_GetItem(source, "type")
-        message.body = PyDict_GetItem(source, "body")
-        message.more_body = PyDict_GetItem(source, "more_body")
-        message.status = PyDict_GetItem(source, "status")
-        message.headers = PyDict_GetItem(source, "headers")
-        message.text = PyDict_GetItem(source, "text")
-        message.octets = PyDict_GetItem(source, "bytes")
+        whole = PyDict_Copy(whole)      # comparing keys may be code of the application's, which changes it
+        message.kind = PyDict_GetItem(whole, "type")
+        message.body = PyDict_GetItem(whole, "body")
+        message.more_body = PyDict_GetItem(whole, "more_body")
+        message.status = PyDict_GetItem(whole, "status")
+        message.headers = PyDict_GetItem(whole, "headers")
+        message.text = PyDict_GetItem(whole, "text")
+        message.octets = PyDict_GetItem(whole, "bytes")
+    if message.kind is NULL:
+        raise MessageError("an ASGI message must have a 'type'")
+    if not PyUnicode_Check(<object> message.kind):
+        raise MessageError(f"'type' of an ASGI message must be a str, not {<object> message.kind!r}")
+    return whole
 
 
 cdef bint reads(object text, str word) except -1:
-    """Whether `text` is equal to `word`, which is ASCII."""
+    """Whether the str `text` is equal to `word`, which is ASCII."""
     cdef Py_ssize_t length = PyUnicode_GET_LENGTH(word)
-    if PyUnicode_Check(text) and PyUnicode_IS_COMPACT_ASCII(text):
+    if PyUnicode_IS_COMPACT_ASCII(text):
         return PyUnicode_GET_LENGTH(text) == length and memcmp(PyUnicode_DATA(text), PyUnicode_DATA(word), length) == 0
-    return text == word
+    return PyUnicode_Compare(text, word) == 0       # and not ==, which a subclass may have of its own
+
+
+cdef bint plain_headers(object headers) noexcept:
+    cdef Py_ssize_t i
+    if not PyList_CheckExact(headers):
+        return False
+    for i in range(PyList_GET_SIZE(headers)):
+        if not PyTuple_CheckExact(<object> PyList_GET_ITEM(headers, i)):
+            return False
+    return True
+
+
+cdef list read_headers(object headers, object type):
+    cdef list pairs
+    cdef Py_ssize_t i
+    try:
+        pairs = list(headers)
+    except TypeError:
+        raise MessageError(f"'{type}': 'headers' must be an iterable of pairs, not {headers.__class__.__name__}") from None
+    for i in range(len(pairs)):
+        try:
+            pairs[i] = tuple(pairs[i])
+        except TypeError:
+            pairs[i] = ()
+        if len(pairs[i]) != 2:
+            raise MessageError(f"'{type}': each of the 'headers' must be a pair of name and value")
+    return pairs

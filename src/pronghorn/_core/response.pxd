@@ -9,6 +9,7 @@ cdef struct Declared:
     # What the application's headers say about the message, filled by write_headers(); but `no_length` is set by the
     # caller: the status allows no content-length, leave it out.
     bint no_length
+    size_t mark                 # set by the caller, too: where the head begins, which an error cuts back to
     int64_t content_length      # bytes, or -1 when there is none
     bint close                  # Connection: close
     bint date                   # the application sends its own Date

@@ -4,12 +4,13 @@ import time
 from http import HTTPStatus
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check, PyBytes_GET_SIZE
-from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE
-from cpython.tuple cimport PyTuple_CheckExact, PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.string cimport memcmp, memcpy
 
 from ..errors import MessageError
 
+from .message cimport plain_headers, read_headers
 from .octets cimport TOKEN, copy_plain_name, is_plain_text, lower, read_length
 from .output cimport append, reserve
 
@@ -46,8 +47,11 @@ cdef inline bint printable(const unsigned char* text, Py_ssize_t length) noexcep
     return bad == 0
 
 
-cdef int refuse(str message, str rule) except -1:
-    raise MessageError(f"'{message}': {rule}")
+cdef int refuse(Output out, Declared* declared, str message, str rule, object name=None, object value=None) except -1:
+    """Raise a MessageError. What shows the name and the value may be code of the application's, which may run the event
+    loop: before, the head that will not be finished is taken back."""
+    out.size = declared.mark
+    raise MessageError(f"'{message}': {rule.format(name, value)[:200]}")
 
 
 cdef int write_headers(Output out, object headers, Declared* declared, str message) except -1:
@@ -62,19 +66,17 @@ cdef int write_headers(Output out, object headers, Declared* declared, str messa
 
     declared.content_length = -1
     declared.close = declared.date = declared.server = False
-    if not PyList_CheckExact(headers):
-        headers = as_list(headers, message)
+    if not plain_headers(headers):
+        headers = read_headers(headers, message)
     count = PyList_GET_SIZE(headers)
     for i in range(count):
         pair = <object> PyList_GET_ITEM(headers, i)
-        if not PyTuple_CheckExact(pair):
-            pair = as_pair(pair, message)
-        elif PyTuple_GET_SIZE(pair) != 2:
-            refuse(message, "each of the 'headers' must be a pair of name and value")
+        if PyTuple_GET_SIZE(pair) != 2:
+            refuse(out, declared, message, "each of the 'headers' must be a pair of name and value")
         name = <object> PyTuple_GET_ITEM(pair, 0)
         value = <object> PyTuple_GET_ITEM(pair, 1)
         if not (PyBytes_Check(name) and PyBytes_Check(value)):
-            refuse(message, f"header names and values must be bytes, not {name!r}: {value!r}"[:200])
+            refuse(out, declared, message, "header names and values must be bytes, not {0!r}: {1!r}", name, value)
 
         name_length = PyBytes_GET_SIZE(name)
         value_length = PyBytes_GET_SIZE(value)
@@ -87,18 +89,18 @@ cdef int write_headers(Output out, object headers, Declared* declared, str messa
                 good &= TOKEN[octet]
                 target[j] = <char> lower(octet)
             if not good:
-                refuse(message, f"invalid HTTP header name {name!r}"[:200])
+                refuse(out, declared, message, "invalid HTTP header name {0!r}", name)
         source = <const unsigned char*> PyBytes_AS_STRING(value)
         if not (is_plain_text(<const char*> source, value_length) or printable(source, value_length)):
-            refuse(message, f"invalid HTTP header value in {name!r}: control characters are not allowed"[:200])
+            refuse(out, declared, message, "invalid HTTP header value in {0!r}: control characters are not allowed", name)
 
         if name_length == 14:
             if memcmp(line, b"content-length", 14) == 0:
                 if declared.content_length >= 0:
-                    refuse(message, "more than one content-length header")
+                    refuse(out, declared, message, "more than one content-length header")
                 declared.content_length = read_length(<const char*> source, value_length)
                 if declared.content_length < 0:
-                    refuse(message, f"content-length must be decimal digits, not {value!r}"[:200])
+                    refuse(out, declared, message, "content-length must be decimal digits, not {1!r}", name, value)
                 if declared.no_length:
                     continue
         elif name_length == 4:
@@ -109,7 +111,7 @@ cdef int write_headers(Output out, object headers, Declared* declared, str messa
                 declared.server = True
         elif name_length == 10:
             if memcmp(line, b"connection", 10) == 0:
-                if b"close" in [token.strip() for token in value.lower().split(b",")]:
+                if has_close(source, value_length):
                     declared.close = True
                 continue
         elif name_length == 17:
@@ -127,21 +129,24 @@ cdef int write_headers(Output out, object headers, Declared* declared, str messa
     return 0
 
 
-cdef list as_list(object headers, str message):
-    try:
-        return list(headers)
-    except TypeError:
-        refuse(message, f"'headers' must be an iterable of pairs, not {type(headers).__name__}")
-
-
-cdef tuple as_pair(object pair, str message):
-    try:
-        pair = tuple(pair)
-    except TypeError:
-        pair = ()
-    if len(pair) != 2:
-        refuse(message, "each of the 'headers' must be a pair of name and value")
-    return pair
+cdef bint has_close(const unsigned char* value, Py_ssize_t length) noexcept nogil:
+    """Whether `close` is in the list that a Connection field is (RFC 9110 section 7.6.1)."""
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t start, end
+    while i < length:
+        start = i
+        while i < length and value[i] != c',':
+            i += 1
+        end = i
+        i += 1
+        while start < end and (value[start] == c' ' or value[start] == c'\t'):
+            start += 1
+        while start < end and (value[end - 1] == c' ' or value[end - 1] == c'\t'):
+            end -= 1
+        if end - start == 5 and lower(value[start]) == c'c' and lower(value[start + 1]) == c'l' \
+                and lower(value[start + 2]) == c'o' and lower(value[start + 3]) == c's' and lower(value[start + 4]) == c'e':
+            return True
+    return False
 
 
 cdef int write_length(Output out, size_t length) except -1:
@@ -233,6 +238,7 @@ def render(int status, headers, Defaults defaults) -> bytes:
     cdef Output out = Output()
     cdef Declared declared
     declared.no_length = False
+    declared.mark = 0
     write_status(out, status)
     write_headers(out, headers, &declared, "http.response.start")
     defaults.write(out, &declared)

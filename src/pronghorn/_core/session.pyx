@@ -72,7 +72,6 @@ cdef Session open_session(Application application, Acceptor wire, dict template,
     session.most = most
     if application.journal is not None:
         session.line = application.journal.begin(client, "GET", raw_path, query, "1.1", headers)
-    application.active += 1
     return session
 
 
@@ -144,31 +143,36 @@ cdef class Session(Conversation):
     # From the drive.
 
     cdef void returned(self, object result) noexcept:
-        if result is not None:
-            self.application.log().error("ASGI callable should return None, but returned '%s'.", result)
+        cdef str missing = None
         if self.phase == OPEN:
             self.close(NORMAL, b"")
         elif self.wire is not None and self.response == AWAITED:
-            if not self.gone:
-                self.application.log().error("ASGI callable returned without accepting or closing the WebSocket.")
+            missing = None if self.gone else "accepting or closing the WebSocket"
             self.fail(False)
         elif self.wire is not None and self.response == STARTED:
-            self.application.log().error("ASGI callable returned without completing response.")
+            missing = "completing response"
             self.fail(True)
         self.end()
+        if result is not None:
+            self.application.complain("ASGI callable should return None, but returned '%s'.", (result,), None)
+        if missing is not None:
+            self.application.complain(f"ASGI callable returned without {missing}.", (), None)
 
     cdef void raised(self, object error) noexcept:
         quiet = (self.gone and is_disconnect(error)) or self.is_cancelled(error)
-        if not quiet:
-            self.application.log().error("Exception in ASGI application\n", exc_info=error)
         if self.phase == OPEN:
             self.close(INTERNAL_ERROR, b"")
         elif self.wire is not None and self.response < COMPLETE:
             self.fail(self.response == STARTED)
         self.end()
+        if not quiet:
+            self.application.complain("Exception in ASGI application\n", (), error)
 
     cdef void end(self) noexcept:
         Conversation.end(self)
+        self.recycle(0)
+
+    cdef void recycle(self, Py_ssize_t references) noexcept:
         self.queue = None
         # The callables hold the session, too: it would only be freed by the collector.
         self.send_call = self.receive_call = self.spare = None
@@ -268,6 +272,8 @@ cdef class Session(Conversation):
         for name, _ in headers:
             if isinstance(name, bytes) and name.lower() in OURS:
                 raise MessageError(f"'websocket.accept': the header {name!r} is the server's to send")
+        if self.phase != ASKED:         # after what may be code of the application's
+            raise ClientDisconnected("the client has gone")
         wire = below.accept(self, chosen, headers)
         if self.code:
             raise ClientDisconnected("the client has gone")     # when it was to be sent the answer
@@ -289,13 +295,13 @@ cdef class Session(Conversation):
         self.phase = DENIED
         self.response = COMPLETE
         self.wire = None
-        if self.line is not None:
-            self.answered(403)
-            self.account()
         wire.completed()
         self.application.count()
         self.over(ABNORMAL, "")
         self.wake(False)
+        if self.line is not None:
+            self.answered(403)
+            self.account()
         return 0
 
     cdef int send_message(self, Message* parts) except -1:
@@ -321,6 +327,8 @@ cdef class Session(Conversation):
             payload = <bytes> entry
         elif isinstance(<object> entry, (bytes, bytearray, memoryview)):
             payload = bytes(<object> entry)
+            if self.phase != OPEN:      # that may have been code of the application's
+                raise ClientDisconnected("the client has gone")
         else:
             raise MessageError(f"'websocket.send': 'bytes' must be bytes, not {type(<object> entry).__name__}")
         return (<Channel> self.wire).send_message(False, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), payload)
@@ -340,6 +348,8 @@ cdef class Session(Conversation):
             raise MessageError(f"'websocket.close': 'reason' cannot be sent: {error}") from None
         if len(text) > REASON:
             raise MessageError(f"'websocket.close': 'reason' must have at most {REASON} bytes in UTF-8, not {len(text)}")
+        if self.phase != OPEN:          # since it may have been code of the application's that read all that
+            raise ClientDisconnected("the client has gone")
         self.close(code, text)
         self.over(code, reason)
         self.wake(False)
@@ -355,12 +365,13 @@ cdef class Session(Conversation):
 
     cdef void answered(self, int status) noexcept:
         """As uvicorn has it, this is no matter of the access log; where that has a format of its own, it is as well."""
-        if status != CLIENT_GONE:
-            self.application.log().info(
-                '%s - "WebSocket %s" %s', client_text(self.line[0]), target_text(self.line),
-                "[accepted]" if status == 101 else str(status),
-            )
+        cdef tuple line = self.line
         if self.application.journal.sessions:
             Conversation.answered(self, status)
         else:
             self.line = None
+        if status != CLIENT_GONE:
+            self.application.log().info(
+                '%s - "WebSocket %s" %s', client_text(line[0]), target_text(line),
+                "[accepted]" if status == 101 else str(status),
+            )

@@ -80,9 +80,8 @@ cdef inline bint starts(const char* text, const char* word, size_t length) noexc
 
 
 cdef bint valid_authority(const char* text, size_t length) noexcept nogil:
-    """A Host field's value: uri-host [ ":" port ] (RFC 9110 section 7.2), the port at most 65535."""
+    """A Host field's value: uri-host [ ":" port ] (RFC 9110 section 7.2), the port of as many digits as the client likes."""
     cdef size_t i = 0
-    cdef uint32_t port = 0
     if length == 0:
         return False
     if text[0] == c'[':
@@ -111,9 +110,6 @@ cdef bint valid_authority(const char* text, size_t length) noexcept nogil:
         i += 1
         while i < length:
             if not c'0' <= text[i] <= c'9':
-                return False
-            port = port * 10 + (text[i] - c'0')
-            if port > 65535:
                 return False
             i += 1
     return True
@@ -166,10 +162,10 @@ cdef class Paths:
             self.raw_path = <object> entry.raw_path
             return 0
         self.make(text, length)
+        key = PyBytes_FromStringAndSize(text, length)
         Py_XDECREF(entry.key)
         Py_XDECREF(entry.path)
         Py_XDECREF(entry.raw_path)
-        key = PyBytes_FromStringAndSize(text, length)
         Py_INCREF(key)
         Py_INCREF(self.path)
         Py_INCREF(self.raw_path)
