@@ -34,6 +34,8 @@ cdef class Tls(Wire):
     cdef object outgoing        # and of those to be sent
     cdef object read            # bound methods: they are called for every request
     cdef object write
+    cdef bytes pieces           # input that is taken piece by piece, or None
+    cdef size_t piece           # where the next of them begins
     cdef uint32_t jitter
     cdef uint32_t barren        # bytes of records since the last one that had something in it for the wire above
     cdef uint32_t answered      # bytes that the protocol has answered of its own, less what it may answer for what came
@@ -46,6 +48,7 @@ cdef class Tls(Wire):
     cdef uint8_t closed         # close_notify is sent
 
     cdef void take(self, const char* data, size_t length, bytes source) noexcept
+    cdef void take_pieces(self) noexcept
     cdef int start(self) except -1
     cdef void shake(self) noexcept
     cdef void refused(self, object error) noexcept

@@ -48,20 +48,33 @@ cdef class Tls(Wire):
     # From the edge.
 
     cdef void feed(self, const char* data, size_t length, bytes source) noexcept:
-        cdef size_t done = 0
-        if length <= PIECE:
+        if length <= PIECE and self.pieces is None:
             self.take(data, length, source)
             return
         # OpenSSL reads on until there is something for us, and a new key takes it 25 us: in pieces we see what it is at.
-        if source is None:
-            try:
-                source = data[:length]      # the read buffer is not ours any more once the wire above has been fed
-            except MemoryError:
-                self.edge.abort()
-                return
-        while done < length:
-            self.take(PyBytes_AS_STRING(source) + done, min(length - done, <size_t> PIECE), None)
-            done += PIECE
+        try:
+            if self.pieces is not None:     # the application runs the event loop while one of them is dealt with
+                self.pieces = self.pieces[self.piece:] + data[:length]
+            else:                           # the read buffer is not ours any more once the wire above has been fed
+                self.pieces = data[:length] if source is None else source
+            self.piece = 0
+        except MemoryError:
+            self.edge.abort()
+            return
+        self.take_pieces()
+
+    cdef void take_pieces(self) noexcept:
+        cdef bytes pieces = self.pieces
+        cdef size_t at
+        cdef size_t length
+        while pieces is not None:
+            at = self.piece
+            length = min(<size_t> PyBytes_GET_SIZE(pieces) - at, <size_t> PIECE)
+            self.piece += length
+            if self.piece == <size_t> PyBytes_GET_SIZE(pieces):
+                self.pieces = None
+            self.take(PyBytes_AS_STRING(pieces) + at, length, None)
+            pieces = self.pieces
 
     cdef void take(self, const char* data, size_t length, bytes source) noexcept:
         cdef Window records = self.shelter.records
@@ -97,6 +110,7 @@ cdef class Tls(Wire):
                 inner.resume()
         if self.waiting and self.inner is not None:
             self.decrypt()
+        self.take_pieces()
 
     cdef bint eof(self) noexcept:
         cdef Wire inner = self.inner
@@ -142,7 +156,7 @@ cdef class Tls(Wire):
         cdef Shield shield = self.shield
         self.inner = None
         self.shield = None
-        self.session = self.read = self.write = None
+        self.session = self.read = self.write = self.pieces = None
         if shield is not None:
             shield.ended = True
             shield.tls = None
