@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterable
 
 import pronghorn
+from pronghorn import descriptors, listeners
 from pronghorn.config import Config
+from pronghorn.listeners import Listener
 from pronghorn.loggers import server_log
 
 __all__ = ["show", "text"]
 
 
-def show(config: Config) -> None:
-    """Log it."""
+def show(config: Config, bound: Iterable[Listener]) -> None:
+    """Log it, and where clients are served, and by how few connections."""
     server_log().info("%s", text(config))
+    descriptors.tell_of_the_limit(config.limit_connections)
+    listeners.announce(bound, config.is_ssl)
 
 
 def text(config: Config) -> str:

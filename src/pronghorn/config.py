@@ -113,6 +113,24 @@ class Config(Settings):
             self.certificates = tls.Certificates(self)
             self.ssl = self.certificates.context
 
+    @property
+    def should_reload(self) -> bool:
+        """Whether the server is started again when a file has changed: the application is named, so that it can be."""
+        return isinstance(self.app, str) and self.reload
+
+    @property
+    def use_subprocess(self) -> bool:
+        """Whether other processes serve."""
+        return self.supervised
+
+    def requests_to_serve(self) -> int | None:
+        """After how many a server ends, which is another number for each of them; None: never."""
+        if not self.limit_max_requests:
+            return None
+        import random  # slow to import, and of use here only
+
+        return self.limit_max_requests + random.randint(0, self.limit_max_requests_jitter or 0)
+
     def load_app(self) -> Any:
         """Import, and with ``factory`` make, the application."""
         return loading.load(self.app, self.factory)

@@ -9,7 +9,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import ClassVar
 
+from pronghorn.errors import STARTUP_FAILURE, StartupError
+from pronghorn.loggers import server_log
 from pronghorn.signals import handled
 
 __all__ = ["HANDLED_SIGNALS", "Exits"]
@@ -20,7 +23,10 @@ if sys.platform == "win32":
 
 
 class Exits:
-    """The two wishes a server listens to, as attributes that anybody may set and as events for its own loop."""
+    """The two wishes a server listens to, as attributes that anybody may set and as events for its own loop; and what a
+    start that failed leads to."""
+
+    exits_on_failure: ClassVar[bool] = False  # a start that failed raises SystemExit, as in uvicorn; see compat
 
     def __init__(self) -> None:
         self._should_exit = self._force_exit = False
@@ -28,6 +34,7 @@ class Exits:
         self._loading = False  # the application is being imported
         self._raise_signals_again = True
         self._captured_signals: list[int] = []
+        self.failure: StartupError | None = None
 
     @property
     def should_exit(self) -> bool:
@@ -69,6 +76,19 @@ class Exits:
             self.force_exit = True
         else:
             self.should_exit = True
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except StartupError as error:
+            self.failure = error
+            self.should_exit = True
+            server_log().error("%s", error)
+
+    def _leave(self) -> None:
+        if self.failure is not None and self.exits_on_failure:
+            raise SystemExit(STARTUP_FAILURE)
 
     def _on_signal(self, sig: int, frame: FrameType | None) -> None:
         # Looked up only now: handle_exit may be replaced while the server runs, and is by what the application imports.

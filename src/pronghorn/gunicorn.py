@@ -159,6 +159,8 @@ class Worker(base.Worker):  # type: ignore[misc]
 class WorkerServer(Server):
     """A server whose listening sockets, logs and signals are gunicorn's."""
 
+    exits_on_failure = False
+
     def __init__(self, config: Config, worker: Worker) -> None:
         super().__init__(config)
         self.worker = worker

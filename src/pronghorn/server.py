@@ -9,11 +9,10 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from types import TracebackType
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from pronghorn import banner, descriptors, eventloop, listeners, loading, loggers, logs, stopping
+from pronghorn import banner, eventloop, listeners, loading, loggers, logs, stopping
 from pronghorn._core.edge import Connections
 from pronghorn._core.sockets import Sockets, usable
 from pronghorn.accepting import Accepting
@@ -47,18 +46,11 @@ class Server(Exits):
         super().__init__()
         self.config = config
         self.started = False
-        self.failure: StartupError | None = None
         self.servers: list[Accepting] = []
         self.connections: Connections | None = None
         self.requests_before = 0  # responses completed on connections that are gone
         self.server_state = ServerState(self)
-        self.limit_max_requests: int | None = None
-        if config.limit_max_requests:
-            import random  # slow to import, and of use here only
-
-            self.limit_max_requests = config.limit_max_requests + random.randint(
-                0, config.limit_max_requests_jitter or 0
-            )
+        self.limit_max_requests = config.requests_to_serve()
         self.last_notified = 0.0
         self._share: tuple[object, int] | tuple[()] = ()  # the memory of several processes, and our place in it
         self.when_finished: Callable[[], None] | None = None
@@ -70,6 +62,15 @@ class Server(Exits):
         self._streams = contextlib.ExitStack()  # puts those of the log's handlers back
         self._begin()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to make the same server: its settings, and what a subclass has added."""
+        base = vars(Server(self.config))
+        return {name: value for name, value in vars(self).items() if name == "config" or name not in base}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Server.__init__(self, state["config"])
+        vars(self).update(state)
+
     @property
     def port(self) -> int | None:
         """The TCP port it listens on, also when port 0 was asked for; None before start-up and on a unix socket."""
@@ -78,6 +79,7 @@ class Server(Exits):
     def run(self, sockets: Sequence[socket.socket] | None = None) -> None:
         """Serve in an event loop of its own until stopped. A signal that stopped it counts as dealt with."""
         self._run(lambda: self.serve(sockets))
+        self._leave()
 
     def check(self) -> bool:
         """Load the application as ``run()`` would, and no more; whether that went well."""
@@ -90,8 +92,11 @@ class Server(Exits):
         A start-up that fails is logged and leaves ``started`` False and the reason in ``failure``. A signal that
         stopped the server is raised again for whoever else waits for it, as uvicorn does.
         """
-        with self._capturing or self.capture_signals():
+        capturing = self._capturing
+        with capturing or self.capture_signals():
             await self._serve(sockets)
+        if capturing is None:
+            self._leave()
 
     async def __aenter__(self) -> Server:
         await self._start(None)
@@ -100,9 +105,7 @@ class Server(Exits):
             raise self.failure
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.should_exit = True
         await self._end()
 
@@ -131,9 +134,7 @@ class Server(Exits):
             self._announce()
 
     def _announce(self) -> None:
-        banner.show(self.config)
-        descriptors.tell_of_the_limit(self.config.limit_connections)
-        listeners.announce(self._listeners, self.config.is_ssl)
+        banner.show(self.config, self._listeners)
 
     async def main_loop(self) -> None:
         """Wait until the server shall stop; tick meanwhile if ``on_tick`` was replaced or there is a notification."""
@@ -154,7 +155,11 @@ class Server(Exits):
         return self.should_exit
 
     async def shutdown(self, sockets: Sequence[socket.socket] | None = None) -> None:
-        """Stop gracefully; nothing is left open or running when it returns."""
+        """Stop gracefully; nothing is left open or running when it returns, also when another call has begun it."""
+        async with self._ending:
+            await self._shut_down(sockets)
+
+    async def _shut_down(self, sockets: Sequence[socket.socket] | None) -> None:
         self.companions.stopping()
         if self.servers:
             server_log().info("Shutting down")
@@ -202,6 +207,7 @@ class Server(Exits):
 
     def _begin(self) -> None:
         self.lifespan: Lifespan = self.config.lifespan_class(self.config)
+        self._ending = asyncio.Lock()
         self._renew_events()
 
     async def _serve(self, sockets: Sequence[socket.socket] | None = None) -> None:
@@ -258,15 +264,6 @@ class Server(Exits):
             eventloop.run(work, self.config.get_loop_factory())
         self._capturing = None
 
-    @contextlib.contextmanager
-    def _failing(self) -> Iterator[None]:
-        try:
-            yield
-        except StartupError as error:
-            self.failure = error
-            self.should_exit = True
-            server_log().error("%s", error)
-
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
         self.connections = Connections(
@@ -290,10 +287,9 @@ class Server(Exits):
 
     def _access(self) -> Any:
         """What the connections tell of each request, if anything."""
-        self._access_log = open_access_log(self.config)
-        if self._access_log is not None:
-            return self._access_log.lines
-        return logs.make_access(loggers.access_log()) if self.config.access_log else None
+        self._access_log = log = open_access_log(self.config)
+        records = logs.make_access(loggers.access_log()) if self.config.access_log else None
+        return records if log is None else log.lines
 
     def _on_limit(self) -> None:
         server_log().warning("Maximum request limit of %s exceeded. Terminating process.", self.limit_max_requests)

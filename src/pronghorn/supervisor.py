@@ -6,12 +6,13 @@ import gc
 import os
 import selectors
 import signal
+import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from pronghorn import banner, descriptors, listeners, loading, spawning
+from pronghorn import banner, listeners, loading, spawning
 from pronghorn.attendant import Attendant
 from pronghorn.config import Config
 from pronghorn.crew import Crew
@@ -41,6 +42,7 @@ class Supervisor(Crew):
 
     def __init__(self, config: Config, inbox: Inbox | None = None, estate: Estate | None = None) -> None:
         super().__init__(config)
+        self.sockets: Sequence[socket.socket] = ()  # instead of those that the settings name
         self.inbox = inbox or Inbox()
         self.estate = estate
         self.predecessor = Predecessor(estate.line if estate is not None else None)
@@ -84,7 +86,7 @@ class Supervisor(Crew):
 
     def _run(self) -> int:
         try:
-            self.listeners = listeners.bind(self.config, self.estate)
+            self.listeners = listeners.adopt(self.sockets) if self.sockets else listeners.bind(self.config, self.estate)
             if self.config.admin:
                 self.attendants.append(Attendant(self.config, self.board, self.report.slot, self.estate))
             if self.in_charge:
@@ -178,9 +180,7 @@ class Supervisor(Crew):
 
     def all_serve(self) -> None:
         if self.in_charge:
-            banner.show(self.config)
-            descriptors.tell_of_the_limit(self.config.limit_connections)
-            listeners.announce(self.listeners, self.config.is_ssl)
+            banner.show(self.config, self.listeners)
         else:
             self.predecessor.say(READY)
 

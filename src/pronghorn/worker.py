@@ -127,6 +127,8 @@ class Worker(Server):
     supervisor makes of it does.
     """
 
+    exits_on_failure = False
+
     def __init__(self, config: Config, line: socket.socket, board: Board, slot: int) -> None:
         super().__init__(config)
         config.certificates = None  # a supervisor that preloads may have read them long ago

@@ -133,23 +133,36 @@ def test_every_module_that_programs_import(place: Workplace) -> None:
 import inspect, logging, uvicorn
 from uvicorn import Config, Server, main, run
 from uvicorn._types import ASGI3Application, ASGIApplication, ASGIReceiveCallable, ASGISendCallable, Scope
+from uvicorn._subprocess import get_subprocess, subprocess_started
 from uvicorn.config import HTTP_PROTOCOLS, INTERFACES, LIFESPAN, LOG_LEVELS, LOGGING_CONFIG, LOOP_FACTORIES, SSL_PROTOCOL_VERSION, WS_PROTOCOLS
 from uvicorn.config import Config as same
+from uvicorn.config import STARTUP_FAILURE, HTTPProtocolType, InterfaceType, LifespanType, LoopFactoryType, WSProtocolType
+from uvicorn.config import UvicornDeprecationWarning, create_ssl_context
 from uvicorn.importer import ImportFromStringError, import_from_string
 from uvicorn.lifespan.off import LifespanOff
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.logging import TRACE_LOG_LEVEL, AccessFormatter, ColourizedFormatter, DefaultFormatter
 from uvicorn.loops.auto import auto_loop_factory
-from uvicorn.main import STARTUP_FAILURE
+from uvicorn.main import INTERFACE_CHOICES, LEVEL_CHOICES, LIFESPAN_CHOICES
+from uvicorn.main import STARTUP_FAILURE as main_failure, ServerState as main_state
 from uvicorn.middleware.asgi2 import ASGI2Middleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.middleware.wsgi import WSGIMiddleware
-from uvicorn.protocols.utils import ClientDisconnected, get_client_addr, get_path_with_query_string
+from uvicorn.protocols.utils import ClientDisconnected, get_client_addr, get_local_addr, get_path_with_query_string
+from uvicorn.protocols.utils import get_remote_addr, is_ssl
 from uvicorn.server import HANDLED_SIGNALS, ServerState
-from uvicorn.supervisors import ChangeReload, Multiprocess
+from uvicorn.supervisors import BaseReload, ChangeReload, Multiprocess
 import pronghorn
 
-assert Config is same is pronghorn.Config and Server is pronghorn.Server and STARTUP_FAILURE == 3
+assert Config is same is pronghorn.Config and Server is pronghorn.Server and STARTUP_FAILURE == main_failure == 3
+assert main_state is ServerState and issubclass(UvicornDeprecationWarning, UserWarning)
+assert list(LEVEL_CHOICES.choices) == ["critical", "error", "warning", "info", "debug", "trace"]
+assert list(LIFESPAN_CHOICES.choices) == list(LIFESPAN) and list(INTERFACE_CHOICES.choices) == INTERFACES
+assert "zttp" in HTTP_PROTOCOLS and "zuvloop" in LOOP_FACTORIES
+for settings, reloads, other in (({}, False, False), ({"reload": True}, True, True), ({"workers": 2}, False, True)):
+    config = Config("hello:app", **settings)
+    assert (config.should_reload, config.use_subprocess) == (reloads, other)
+assert not Config(print, reload=True).should_reload
 assert issubclass(ClientDisconnected, OSError) and isinstance(Server(Config("a:b")).server_state, ServerState)
 assert sorted(uvicorn.__all__) == ["Config", "Server", "main", "run"]
 assert set(LOGGING_CONFIG["loggers"]) == {"uvicorn", "uvicorn.error", "uvicorn.access"}
@@ -158,11 +171,6 @@ try:
     import_from_string("hello:nothing")
 except ImportFromStringError as error:
     print(error)
-for supervisor in (ChangeReload, Multiprocess):
-    try:
-        supervisor(Config("hello:app"), target=None, sockets=[])
-    except Exception as error:
-        print(error)
 loop = auto_loop_factory()()
 print(type(loop).__name__)
 loop.close()
@@ -170,7 +178,7 @@ loop.close()
     command = compat(place, "imports.py")
     assert command.exit() == 0, command.lines
     assert command.out[0] == "no attribute 'nothing' in the module 'hello'"
-    assert len(command.out) == 4
+    assert len(command.out) == 2
     command.clean()
 
 
@@ -277,3 +285,141 @@ def test_the_tree_holds_nothing_else_that_could_be_imported() -> None:
     here = Path(pronghorn.compat.__file__).parent
     names = {path.name for path in here.iterdir()} - {"__pycache__"}
     assert names == {"__init__.py", "__main__.py", "uvicorn", "uvicorn_worker.py"}
+
+
+# As NiceGUI, Shiny and solara start it: what uvicorn.run() does, with classes of their own.
+STARTS = """
+import os, socket, sys
+import uvicorn, uvicorn.config, uvicorn.server, uvicorn.supervisors
+from uvicorn.main import STARTUP_FAILURE
+from uvicorn.supervisors import ChangeReload, Multiprocess
+
+class CustomConfig(uvicorn.Config):
+    secret: "str | None" = None
+
+class Server(uvicorn.Server):
+    instance: uvicorn.Server
+
+    def __init__(self, config, on_started=None):
+        super().__init__(config=config)
+        self._on_started = on_started
+
+    @classmethod
+    def create_singleton(cls, config):
+        cls.instance = cls(config=config, on_started=started)
+
+    def run(self, sockets=None):
+        self.instance = self
+        print("runs with", self.config.secret, type(self.config).__name__)
+        super().run(sockets=sockets)
+
+    async def startup(self, sockets=None):
+        await super().startup(sockets=sockets)
+        if self.started and self._on_started is not None:
+            self._on_started()
+
+def started():
+    print("started", end="\\n")
+
+class Target:  # which is pickled as well
+    def __init__(self, server):
+        self.server = server
+
+    def __call__(self, *args, **kwargs):
+        return self.server.run(*args, **kwargs)
+
+def main(how):
+    config = CustomConfig(
+        "hello:app", host="127.0.0.1", port=0, reload=how in ("method", "object"), reload_includes=["*.py"],
+        reload_excludes=[".*", sys.prefix], reload_dirs=["."], log_level="info", ws="wsproto",
+        workers=2 if how == "workers" else None,
+    )
+    config.secret = "password"
+    Server.create_singleton(config)
+    if config.should_reload:
+        sock = config.bind_socket()
+        target = Server.instance.run if how == "method" else Target(Server.instance)
+        ChangeReload(config, target=target, sockets=[sock]).run()
+    elif config.workers > 1:
+        sock = config.bind_socket()
+        Multiprocess(config, sockets=[sock]).run()
+    else:
+        Server.instance.run()
+    if not Server.instance.started and not config.should_reload and config.workers == 1:
+        sys.exit(STARTUP_FAILURE)
+    print("returned")
+
+if __name__ in {"__main__", "__mp_main__"}:
+    import multiprocessing
+    if multiprocessing.current_process().name == "MainProcess":
+        main(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("how", ["alone", "workers"])
+def test_a_program_that_starts_it_by_itself(place: Workplace, how: str) -> None:
+    place.write("starts", STARTS)
+    command = compat(place, "starts.py", how)
+    assert ask(command).endswith(b"hello")
+    if how == "alone":
+        command.wait_for("runs with password CustomConfig")
+        command.wait_for("started")
+    else:
+        command.wait_for("Started server process", 2)
+    assert command.stop() == 0
+    assert command.out[-1] == "returned"
+    command.clean()
+
+
+@pytest.mark.parametrize("how", ["method", "object"])
+def test_a_program_that_reloads_by_itself(place: Workplace, how: str) -> None:
+    place.write("starts", STARTS)
+    command = compat(place, "starts.py", how)
+    assert ask(command).endswith(b"hello")
+    command.wait_for("runs with password CustomConfig")
+    (place.path / "hello.py").write_text((place.path / "hello.py").read_text().replace('b"hello"', 'b"again"'))
+    command.wait_for("Reloader detected changes in 'hello.py'. Reloading...")
+    command.wait_for("runs with password CustomConfig", 2)
+    command.wait_for("Application startup complete", 2)
+    command.wait_for("Uvicorn running on", 2)
+    assert ask(command).endswith(b"again")
+    assert command.stop() == 0
+    assert command.out[-1] == "returned"
+    command.clean()
+
+
+def test_a_start_that_fails_exits(place: Workplace) -> None:
+    place.write("exits", """
+import asyncio, socket
+import uvicorn
+
+async def refusing(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no"})
+
+for how in ("run", "serve"):
+    server = uvicorn.Server(uvicorn.Config(refusing, port=0))
+    try:
+        server.run() if how == "run" else asyncio.run(server.serve())
+    except SystemExit as error:
+        print(how, error.code, server.started)
+    else:
+        print(how, "returned")
+""")  # fmt: skip
+    command = compat(place, "exits.py")
+    assert command.exit() == 0, command.lines
+    assert command.out == ["run 3 False", "serve 3 False"]
+    command.clean()
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]], ids=["alone", "workers"])
+def test_a_command_that_fails_to_start_says_so_once(place: Workplace, options: list[str]) -> None:
+    place.write("refusing", """
+async def app(scope, receive, send):
+    await receive()
+    await send({"type": "lifespan.startup.failed", "message": "no"})
+""")
+    command = compat(place, "-m", "uvicorn", "refusing:app", "--port", "0", *options)
+    assert command.exit() == 3
+    assert not any("SystemExit" in line for line in command.lines)
+    command.clean()

@@ -477,3 +477,51 @@ def test_a_start_up_by_hand_whose_loading_is_interrupted_binds_nothing(
         await server.shutdown()
 
     run(main())
+
+
+def test_a_stop_during_a_stop(run: Any) -> None:
+    """Each returns when all is over, and the application is told once."""
+    told: list[str] = []
+    called = asyncio.Event()
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            for kind in ("startup", "shutdown"):
+                told.append((await receive())["type"])
+                await send({"type": f"lifespan.{kind}.complete"})
+            return
+        called.set()
+        await asyncio.sleep(0.2)
+        await hello(scope, receive, send)
+
+    async def main() -> None:
+        server = Server(config(app, timeout_graceful_shutdown=15))
+        await server._start(None)
+        reader, writer = await asyncio.open_connection(*address(server))
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        await called.wait()
+        await asyncio.gather(server.shutdown(), server.shutdown())
+        assert told == ["lifespan.startup", "lifespan.shutdown"]
+        assert (await reader.read()).endswith(b"hello")
+        await server.shutdown()
+        writer.close()
+        await writer.wait_closed()
+
+    run(main())
+    assert told == ["lifespan.startup", "lifespan.shutdown"]
+
+
+class Named(Server):
+    def __init__(self, config: Config, name: str) -> None:
+        super().__init__(config)
+        self.name = name
+
+
+def test_a_server_can_be_pickled() -> None:
+    """With what a subclass has added, for programs that run it in another process by multiprocessing."""
+    server = Named(Config("hello:app", log_config=None, port=1234), "first")
+    server.should_exit = True
+    again = pickle.loads(pickle.dumps(server.run)).__self__
+    assert type(again) is Named and again.name == "first"
+    assert again.config.port == 1234
+    assert not again.should_exit

@@ -7,6 +7,8 @@ logs.rename("uvicorn")
 
 from pronghorn import Config, Server, main, run  # noqa: E402
 
+Server.exits_on_failure = True
+
 __version__ = "0.54.0"  # the one whose interface this is
 
 __all__ = ["Config", "Server", "main", "run"]

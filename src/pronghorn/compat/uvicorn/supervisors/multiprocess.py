@@ -1,14 +1,31 @@
 """uvicorn.supervisors.multiprocess."""
 
-from typing import Any
+import socket
+import sys
+from collections.abc import Sequence
 
-from pronghorn.errors import ConfigError
+from pronghorn.config import Config
+from pronghorn.supervisor import Supervisor
 
 __all__ = ["Multiprocess"]
 
 
 class Multiprocess:
-    """Not to be had."""
+    """Serves from as many workers as the configuration says, on these sockets, until it is told to stop.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise ConfigError("uvicorn.supervisors.Multiprocess: a Pronghorn server is one process; use Server.run()")
+    Each worker makes a server of the configuration, as since uvicorn 0.51: there is no ``target``.
+    """
+
+    def __init__(self, config: Config, sockets: Sequence[socket.socket]) -> None:
+        self.config = config
+        self.sockets = sockets
+
+    def run(self) -> None:
+        """Return when it has stopped; SystemExit with status 3 when no worker could start."""
+        supervisor = Supervisor(self.config)
+        supervisor.sockets = self.sockets
+        status = supervisor.run()
+        for sock in self.sockets:
+            sock.close()
+        if status:
+            sys.exit(status)
