@@ -25,7 +25,7 @@ MODULES = [
     "octets", "bound", "future", "drive", "output", "window", "wire", "journal", "headers", "target",
     "forwarded", "preface", "section", "head", "request", "response", "repeated", "message", "scope",
     "exchange", "body", "frames", "utf8", "deflate", "handshake", "session", "service", "websocket", "ahead",
-    "writing", "http1", "tls", "entrance", "poll", "edge", "sockets", "lifeline", "signalstack", "deadline",
+    "writing", "http1", "tls", "entrance", "poll", "memory", "edge", "sockets", "lifeline", "signalstack", "deadline",
 ]
 
 MODES = set(filter(None, os.environ.get("PRONGHORN_BUILD", "").replace(" ", "").split(",")))

@@ -9,6 +9,8 @@ from libc.string cimport memset
 
 from .drive cimport Call
 from .exchange cimport Conversation
+from .memory cimport give_back
+from .system cimport monotonic
 from .system cimport send as system_send
 from .system cimport unsent as system_unsent
 from .window cimport begin_use, end_use
@@ -54,6 +56,7 @@ cdef class Connections:
         # uvloop reads into memory of its own and makes a bytes object of what came, at less cost than asking us for a
         # buffer. asyncio's loop makes a bytes object of full size for each read; there the buffer pays.
         self.protocol = StreamConnection if type(loop).__module__.startswith("uvloop") else BufferedConnection
+        give_back(monotonic())
         self.limit = config.limit_connections or 0
         self.write_high_water = config.write_high_water or 0
         self.stall = <uint32_t> (config.timeout_write_stall / TICK + 0.999) if config.timeout_write_stall else 0
@@ -258,7 +261,8 @@ cdef class Connections:
             if connection.backlog:
                 connection.watch_backlog()
             connection = following
-        if self.service.open or self.application.active:
+        # What a peak has taken is given back also when no one is there any more.
+        if give_back(monotonic()) and not self.service.draining or self.service.open or self.application.active:
             self.timer = self.loop.call_later(TICK, self.sweep)
         else:
             self.timer = None
