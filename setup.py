@@ -24,7 +24,7 @@ import vendor  # noqa: E402
 MODULES = [
     "octets", "bound", "future", "drive", "output", "window", "wire", "journal", "headers", "target",
     "forwarded", "preface", "section", "head", "request", "response", "repeated", "message", "scope",
-    "exchange", "body", "frames", "utf8", "deflate", "handshake", "session", "service", "websocket", "ahead",
+    "finished", "exchange", "body", "frames", "utf8", "deflate", "handshake", "session", "service", "websocket", "ahead",
     "writing", "http1", "tls", "entrance", "poll", "memory", "edge", "sockets", "lifeline", "signalstack", "deadline",
 ]
 

@@ -58,6 +58,11 @@ cdef extern from "Python.h":
     void PyErr_Clear()
 
 cdef object Task = asyncio.Task
+cdef object NativeTask = None
+try:
+    from _asyncio import Task as NativeTask
+except ImportError:
+    NativeTask = ()
 cdef object CancelledError = asyncio.CancelledError
 cdef object task_numbers = itertools.count(1)
 cdef bint HAS_EAGER_START = sys.version_info >= (3, 12)
@@ -349,6 +354,14 @@ cdef class Steps:
     def cr_await(self):
         return getattr(self.coroutine, "cr_await", None)
 
+    @property
+    def cr_suspended(self):
+        return getattr(self.coroutine, "cr_suspended", self.progress == DELEGATING)
+
+    @property
+    def cr_origin(self):
+        return getattr(self.coroutine, "cr_origin", None)
+
 
 cdef class Drive:
     """Runs applications on one event loop.
@@ -596,8 +609,8 @@ cdef class Probe(Call):
 def probe() -> bool:
     """Whether the lazy task works on this interpreter: one call that returns at once, one that waits."""
     global LAZY_WORKS
-    if current_tasks is None and swap_current_task is None:
-        return False
+    if (current_tasks is None and swap_current_task is None) or not issubclass(Task, NativeTask):
+        return False            # nest_asyncio puts the task that is written in Python in its place: that one has no zeroed memory
     cdef Probe at_once = Probe.__new__(Probe)
     cdef Probe waiting = Probe.__new__(Probe)
     cdef Drive drive
@@ -605,7 +618,8 @@ def probe() -> bool:
     async def app(scope, receive, send):
         before = asyncio.current_task()
         if scope:
-            await asyncio.sleep(0)
+            async with asyncio.timeout(60):
+                await asyncio.sleep(0)
             async with asyncio.timeout(60):
                 await scope["future"]
         return isinstance(before, RequestTask) and asyncio.current_task() is before

@@ -10,6 +10,7 @@ from cpython.object cimport PyObject
 from libc.string cimport memcpy
 
 from .journal cimport Records
+from .finished cimport DONE, Failed, thrown
 from .message cimport Message, plain_headers, read_headers, read_message, reads
 from .scope cimport Scope, Scopes
 
@@ -599,53 +600,7 @@ def is_disconnect(error) -> bool:
     return False
 
 
-# Awaitables. They have what asyncio and anyio ask of a coroutine, so that they can be made tasks of.
-
-cdef class Done:
-    """What send() returns when there is nothing to wait for. It has no state: one serves everybody."""
-
-    def __await__(self):
-        return self
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        raise StopIteration
-
-    def send(self, value):
-        raise StopIteration
-
-    def throw(self, kind, value=None, traceback=None):
-        raise thrown(kind, value)
-
-    def close(self):
-        pass
-
-
-cdef Done DONE = Done()
-
-
-cdef object thrown(object kind, object value):
-    """The exception that a call of throw() means."""
-    if isinstance(kind, type):
-        return kind() if value is None else value if isinstance(value, BaseException) else kind(value)
-    return kind
-
-
-cdef class Failed(Done):
-    """What send() returns when the message was refused: raises where it is awaited."""
-    cdef object error
-
-    def __cinit__(self, error):
-        self.error = error
-
-    def __next__(self):
-        raise self.error
-
-    def send(self, value):
-        raise self.error
-
+# Awaitables that wait.
 
 cdef class Waiting:
 

@@ -28,7 +28,7 @@ cdef struct Span:
 
 cdef enum Part:
     NOTHING                     # what the last span belonged to
-    UNKNOWN_METHOD              # llhttp has given up: only the status is not decided yet
+    UNKNOWN_METHOD              # llhttp has given up: the end of the method is not here yet
     TARGET
     NAME
     VALUE
@@ -46,6 +46,9 @@ cdef struct Head:
     HeadLimits limits
     uint32_t room               # spans there is memory for
     uint32_t count              # fields so far
+    uint32_t method             # offset of a method that llhttp does not know
+    uint32_t method_length      # and its length; 0: it knows the method
+    uint32_t minor              # offset of the minor version, where it is one from 2 to 9; else 0
     uint32_t target             # offset
     uint32_t target_length
     uint16_t status             # why it was refused: an HTTP status, 0 while it is not

@@ -20,13 +20,16 @@ settings.on_header_value = on_value
 settings.on_headers_complete = on_head
 settings.on_message_complete = on_message
 
+cdef extern from "Python.h":
+    str PyUnicode_DecodeASCII(const char* text, Py_ssize_t size, const char* errors)
+
 # One str for each method, shared by all requests.
 cdef list method_names = [
     sys.intern((<bytes> llhttp_method_name(<llhttp_method_t> number)).decode()) for number in range(<int> HTTP_QUERY + 1)
 ]
 
 cdef enum:
-    LONGEST_METHOD = 64         # an unknown one; a longer word is no method
+    LONGEST_METHOD = 64         # octets of one that llhttp does not know
     UNLIMITED_FIELDS = 10000    # memory for spans there must be; a head of 64 KiB has no more than 16,384 anyway
 
 
@@ -122,6 +125,8 @@ cdef void reset_head(Head* head) noexcept nogil:
     head.parser.data = head
     head.count = 0
     head.target_length = 0
+    head.method_length = 0
+    head.minor = 0
     head.status = 0
     head.part = NOTHING
     head.again = NULL
@@ -175,6 +180,7 @@ cdef bint plain_line(Head* head, const char* line_end) noexcept nogil:
     head.target = 4
     head.target_length = <uint32_t> (length - 15)
     head.count = head.flags = head.status = 0
+    head.method_length = 0
     head.part = TARGET
     return True
 
@@ -188,12 +194,15 @@ cdef const char* fields_of(Head* head) noexcept nogil:
 cdef Parsed run_head(Head* head, const char* data, size_t length, const char** rest) noexcept nogil:
     """Parse `length` bytes at `data`, which lie in one piece with what came before, from `base` on. After COMPLETE,
     `rest` is where the head ends."""
-    cdef llhttp_errno_t error
     if head.part == UNKNOWN_METHOD:
-        return refuse_method(head, data + length)
-    error = llhttp_execute(&head.parser, data, length)
+        return other_method(head, data + length, rest)
+    return judge(head, llhttp_execute(&head.parser, data, length), data + length, rest)
+
+
+cdef Parsed judge(Head* head, llhttp_errno_t error, const char* end, const char** rest) noexcept nogil:
+    """What llhttp has come to, having parsed everything up to `end`."""
     if error == HPE_OK:
-        if head.limits.total and data + length - head.base > head.limits.total:
+        if head.limits.total and end - head.base > head.limits.total:
             head.status = 431 if head.part != NOTHING else 400
             return REFUSED
         return PARTIAL
@@ -206,42 +215,89 @@ cdef Parsed run_head(Head* head, const char* data, size_t length, const char** r
         return COMPLETE
     if head.status:
         return REFUSED
-    if error == HPE_INVALID_METHOD:
-        return refuse_method(head, data + length)
-    head.status = 400
-    if error == HPE_PAUSED_H2_UPGRADE or error == HPE_INVALID_VERSION and other_version(head, rest[0]):
-        head.status = 505
+    if head.method_length == 0 and (error == HPE_INVALID_METHOD or (head.part == TARGET and for_rtsp(head))):
+        return other_method(head, end, rest)
+    if error == HPE_INVALID_VERSION and head.minor == 0:
+        return other_version(head, rest[0], end, rest)
+    head.status = 505 if error == HPE_PAUSED_H2_UPGRADE else 400
     return REFUSED
 
 
-cdef Parsed refuse_method(Head* head, const char* end) noexcept nogil:
-    """llhttp does not know the method: 501 if it is one all the same, a token and a space, else 400. llhttp stops at
-    the first wrong character; the answer must not depend on how the bytes were cut, so the token is waited for."""
+cdef Parsed parse_again(Head* head, const char* end, const char** rest) noexcept nogil:
+    """From the start, with words in the place of those that llhttp does not take: nothing else depends on them. POST stands
+    for a method that is not known: it may have a body. Offsets are those of what was received."""
+    cdef const char* at = head.base
+    cdef uint32_t method = head.method
+    cdef uint32_t method_length = head.method_length
+    cdef uint32_t minor = head.minor
+    cdef llhttp_errno_t error = HPE_OK
+    reset_head(head)
+    head.method = method
+    head.method_length = method_length
+    head.minor = minor
+    if method_length:
+        error = llhttp_execute(&head.parser, b"POST", 4)
+        at += method + method_length
+    if minor and error == HPE_OK:
+        error = llhttp_execute(&head.parser, at, head.base + minor - at)
+        at = head.base + minor + 1
+        if error == HPE_OK:
+            error = llhttp_execute(&head.parser, b"1", 1)
+    if error == HPE_OK:
+        error = llhttp_execute(&head.parser, at, end - at)
+    return judge(head, error, end, rest)
+
+
+cdef bint for_rtsp(Head* head) noexcept nogil:
+    """Whether llhttp takes the method for RTSP alone."""
+    return HTTP_DESCRIBE <= <int> head.parser.method <= HTTP_FLUSH
+
+
+cdef Parsed other_method(Head* head, const char* end, const char** rest) noexcept nogil:
+    """llhttp does not take the method: any token is one (RFC 9110 section 9.1). llhttp stops at the first character that it
+    does not expect; what becomes of the request must not depend on how the bytes were cut, so the token is waited for."""
     cdef const char* at = head.base
     cdef const char* start
     while at < end and (at[0] == c'\r' or at[0] == c'\n'):
         at += 1
     start = at
-    while at < end and TOKEN[<uint8_t> at[0]]:
+    while at < end and TOKEN[<uint8_t> at[0]] and at - start <= LONGEST_METHOD:
         at += 1
-    if at == end and at - start <= LONGEST_METHOD:
+    if at - start > LONGEST_METHOD:
+        head.status = 501
+        return REFUSED
+    if at == end:
         head.part = UNKNOWN_METHOD
         return PARTIAL
-    head.status = 501 if start < at < end and at[0] == c' ' else 400
-    return REFUSED
+    if at == start or at[0] != c' ':
+        head.status = 400
+        return REFUSED
+    head.method = <uint32_t> (start - head.base)
+    head.method_length = <uint32_t> (at - start)
+    return parse_again(head, end, rest)
 
 
-cdef bint other_version(Head* head, const char* wrong) noexcept nogil:
-    """Whether the request line ends in HTTP/d.d with another version than 1.0 and 1.1."""
+cdef Parsed other_version(Head* head, const char* wrong, const char* end, const char** rest) noexcept nogil:
+    """llhttp does not take the version: 1.2 to 1.9 are answered as 1.1 (RFC 9110 section 2.5), others with 505, and what is
+    no HTTP/d.d with 400."""
     cdef const char* at = wrong
     while at > head.base and at[0] != c'/':
         at -= 1
-    if wrong - at < 3 or at[2] != c'.' or not c'0' <= at[1] <= c'9' or not c'0' <= at[3] <= c'9':
-        return False
-    return not (at[1] == c'1' and (at[3] == c'0' or at[3] == c'1'))
+    head.status = 400
+    if at - head.base < 5 or memcmp(at - 4, b"HTTP", 4) != 0 or wrong - at < 3 or at[2] != c'.' \
+            or not c'0' <= at[1] <= c'9' or not c'0' <= at[3] <= c'9' \
+            or (at[1] == c'1' and (at[3] == c'0' or at[3] == c'1')):
+        return REFUSED
+    if at[1] != c'1':
+        head.status = 505
+        return REFUSED
+    head.minor = <uint32_t> (at + 3 - head.base)
+    return parse_again(head, end, rest)
 
 
 cdef object method_name(Head* head):
+    if head.method_length:
+        return PyUnicode_DecodeASCII(head.base + head.method, head.method_length, NULL)
     return method_names[head.parser.method]
 
 

@@ -73,11 +73,13 @@ cdef class Http1(Writer):
         is nothing left to parse of what came before, this is parsed now, since the application may be waiting for it;
         else it is kept for the end of that feed (False)."""
         try:
-            if self.feeding == FED_ALL and (self.service.late is None or self not in self.service.late):
+            if self.feeding == FED_ALL:
                 free(self.ahead)
                 self.ahead = NULL
                 self.source = None
                 self.feeding = NOT_FED
+                if self.service.late is not None:
+                    self.take_late()
                 return True
             if self.reading < LINGER and self.service.keep_late(self, data, length) > READ_AHEAD:
                 self.pause(True)
@@ -154,9 +156,9 @@ cdef class Http1(Writer):
 
     cdef void resume(self) noexcept:
         """Go on with requests that waited for a response, in a turn of the loop of their own."""
-        if self.feeding:
+        if self.feeding == FED:
             self.service.keep_late(self, NULL, 0)
-        elif self.ahead is not NULL and self.head is NULL and self.reading == HEAD:
+        elif not self.feeding and self.ahead is not NULL and self.head is NULL and self.reading == HEAD:
             self.parse_ahead(self.ahead.start)
             if self.service.late is not None:
                 self.take_late()

@@ -39,6 +39,8 @@ cdef extern from "llhttp.h":
         HTTP_CONNECT
         HTTP_OPTIONS
         HTTP_TRACE
+        HTTP_DESCRIBE       # the first and the last one of those for RTSP
+        HTTP_FLUSH
         HTTP_QUERY          # the last one
 
     ctypedef enum llhttp_flags_t:

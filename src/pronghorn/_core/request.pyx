@@ -2,6 +2,7 @@
 
 from cpython.list cimport PyList_GET_SIZE, PyList_GetSlice, PyList_New, PyList_SET_ITEM
 from cpython.ref cimport Py_INCREF
+from libc.string cimport memcmp
 
 from .head cimport Span
 from .headers cimport CONTENT_LENGTH, EXPECT, FORWARDED, HOST, ORDINARY, TRANSFER_ENCODING, UNDERSCORED, UPGRADE, Field
@@ -42,8 +43,8 @@ cdef list examine(Head* head, Fields fields, HeaderMap underscores, uint64_t bod
     if head.parser.method == HTTP_CONNECT:
         request.status = 501
         return None
-    # llhttp takes several spaces where the grammar has one.
-    if base[head.target - 2] == c' ' or base[head.target + head.target_length + 1] == c' ' \
+    # llhttp takes several spaces where the grammar has one, and the names of protocols that are none of ours.
+    if memcmp(base + head.target + head.target_length + 1, b"HTTP/", 5) != 0 or base[head.target - 2] == c' ' or base[head.target + head.target_length + 1] == c' ' \
             or not split_target(base + head.target, head.target_length, head.parser.method == HTTP_OPTIONS,
                                 &request.target):
         request.status = 400
@@ -62,7 +63,9 @@ cdef list examine(Head* head, Fields fields, HeaderMap underscores, uint64_t bod
     request.status = check_host(base, &special, request) or check_body(head, &special, body_limit, request)
     if request.status:
         return None
-    request.plain = not request.old and head.flags & ~F_CONNECTION_KEEP_ALIVE == 0 and special.length is NULL \
+    if request.target.authority_length:
+        override_host(headers, request.target.authority[:request.target.authority_length])
+    request.plain = request.target.authority_length == 0 and not request.old and head.flags & ~F_CONNECTION_KEEP_ALIVE == 0 and special.length is NULL \
         and special.coding is NULL and special.expect is NULL and special.upgrade is NULL
     return headers
 
@@ -117,19 +120,26 @@ cdef list read_fields(Head* head, Fields fields, HeaderMap underscores, Special*
 
 
 cdef int check_host(const char* base, Special* special, Request* request):
-    """RFC 9112 section 3.2: one valid Host in HTTP/1.1, the same as the target's authority if it has one."""
+    """RFC 9112 section 3.2: one valid Host in HTTP/1.1, and a valid authority if the target has one."""
     cdef Span* host = special.host
     if host is NULL:
         if not request.old:
             return 400
     elif not valid_authority(base + host.value, host.value_length):
         return 400
-    if request.target.authority_length:
-        if not valid_authority(request.target.authority, request.target.authority_length):
-            return 400
-        if host is not NULL and not same_text(request.target.authority, request.target.authority_length,
-                                              base + host.value, host.value_length):
-            return 400
+    if request.target.authority_length and not valid_authority(request.target.authority, request.target.authority_length):
+        return 400
+    return 0
+
+
+cdef int override_host(list headers, bytes authority) except -1:
+    """RFC 9112 section 3.2.2: an absolute target says which host is meant, whatever the Host field does."""
+    cdef Py_ssize_t i
+    for i in range(len(headers)):
+        if headers[i][0] == b"host":
+            headers[i] = (b"host", authority)
+            return 0
+    headers.insert(0, (b"host", authority))
     return 0
 
 

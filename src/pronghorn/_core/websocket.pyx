@@ -88,8 +88,8 @@ cdef class WebSocket(Channel):
         since the application may be waiting for it; what is left of the input before goes before it. Or it is kept for the
         end of that feed (False), when something else runs the event loop."""
         try:
-            if self.feeding == FED_ALL and (self.service.late is None or self not in self.service.late):
-                self.waiting = self.service.take_rest(self)
+            if self.feeding == FED_ALL:
+                self.waiting = (self.service.take_rest(self) or b"") + (self.service.take_late(self) or b"") or None
                 self.feeding = NOT_FED
                 return True
             if self.service.keep_late(self, data, length) > LATE and not self.paused:
