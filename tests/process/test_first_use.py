@@ -111,8 +111,10 @@ def test_levels_show_what_happens(place: Workplace) -> None:
 def test_debug_has_requests_and_no_messages(place: Workplace) -> None:
     command = place.pronghorn("hello:app", "--log-level", "debug")
     ask(command.port, "/a?b=c")
+    command.wait_for("connection closed (1 open)")
     assert command.stop() == 0
     assert [line for line in command.err if line.endswith("GET /a?b=c 1.1")]
+    assert [line for line in command.err if line.endswith("connection made (1 open)")]
     assert not [line for line in command.err if " send {" in line or " scope {" in line]
 
 
@@ -157,6 +159,18 @@ def test_variables_of_others(place: Workplace) -> None:
     command = place.pronghorn("hello:app", env=others)
     assert command.port
     assert command.stop() == 0
+
+
+def test_headers_with_underscores(place: Workplace) -> None:
+    """They are dropped, which the log says once, and counts."""
+    command = place.pronghorn("hello:app")
+    for _ in range(3):
+        ask(command.port, "/", "X_Mine: 1", "X_Other: 2", "X-Good: 3")
+    assert command.stop() == 0
+    assert [line for line in command.err if "underscore" in line] == [
+        "INFO:     The header X_Other has an underscore in its name, and is dropped (header_map). Further ones are counted.",
+        "INFO:     6 headers with an underscore in their names were dropped.",
+    ]
 
 
 @pytest.mark.parametrize("number", ["0", "-1"])

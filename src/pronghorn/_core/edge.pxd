@@ -54,6 +54,7 @@ cdef class Connections:
     cdef uint32_t jitter
     cdef str proxy_protocol     # off, on, v1 or v2
     cdef object proxies         # who may speak it
+    cdef bint verbose           # connections are logged, at debug
     cdef bint holding           # small output is sent together with that of others
     cdef list outgoing          # connections whose wire was written to outside of our steps
     cdef bint missed            # a call of resume_now() could not be asked for: the next sweep sees to it
@@ -61,6 +62,7 @@ cdef class Connections:
     cdef void link(self, Connection connection, bint idle) noexcept
     cdef void unlink(self, Connection connection) noexcept
     cdef bint drop_idle(self) noexcept
+    cdef void log_connection(self, Connection connection, str what) noexcept
     cdef void note_closed(self) noexcept
 
 

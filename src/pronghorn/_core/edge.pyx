@@ -49,6 +49,7 @@ cdef class Connections:
         self.service = Service(self.application, config, TICK)
         self.out = Output()
         self.outgoing = []
+        self.verbose = error is not None and error.isEnabledFor(10)     # logging.DEBUG
         self.proxy_protocol = config.proxy_protocol
         self.proxies = config.proxy_protocol_hosts
         self.window = Window()
@@ -165,7 +166,13 @@ cdef class Connections:
             if self.closed is None or self.closed.done():
                 self.closed = self.loop.create_future()
             await asyncio.shield(self.closed)
+        self.service.report_dropped()
         self.service.report_refusals()
+
+    cdef void log_connection(self, Connection connection, str what) noexcept:
+        client = connection.client()
+        peer = "-" if client is None else f"{client[0]}:{client[1]}"
+        self.application.log().debug("%s - connection %s (%d open)", peer, what, self.service.open)
 
     cdef void note_closed(self) noexcept:
         if self.closed is not None and not self.closed.done():
@@ -326,6 +333,8 @@ cdef class Connection(Edge):
             # Nobody was here: the date may be an old one.
             owner.service.defaults.refresh()
             owner.timer = owner.loop.call_later(TICK, owner.sweep)
+        if owner.verbose:
+            owner.log_connection(self, "made")
         self.deadline(owner.service.ticks.first_byte)
         if owner.limit and owner.service.open > owner.limit and not owner.drop_idle():
             self.close()
@@ -346,6 +355,8 @@ cdef class Connection(Edge):
         self.wire = None            # it holds us, too
         self.transport = None
         if self.linked:
+            if owner.verbose:
+                owner.log_connection(self, "closed")
             self.linked = False
             owner.unlink(self)
             owner.service.open -= 1

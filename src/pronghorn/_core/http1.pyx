@@ -333,6 +333,8 @@ cdef class Http1(Writer):
         self.old, self.bodiless = request.old, request.bodiless
         if request.status:
             return request.status
+        if request.dropped:
+            service.count_dropped(request.dropped, head.base + request.last_dropped.name, request.last_dropped.name_length)
         self.expects = request.expects
         self.served += 1
         self.wanted = request.keep

@@ -6,7 +6,7 @@ contradict each other (RFC 9112 sections 3.2, 6 and 9, RFC 9110 sections 7.2, 8.
 
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
-from .head cimport Head
+from .head cimport Head, Span
 from .headers cimport Fields
 from .target cimport Target
 
@@ -29,6 +29,8 @@ cdef struct Request:
     bint forwarded              # it has fields in which proxies tell of their client
     bint bodiless               # HEAD: the response has no body
     bint plain                  # the next request may have the same fields, and would mean the same by them
+    uint32_t dropped            # fields that the application does not get, for a "_" in their names
+    Span* last_dropped          # the last of them
     uint16_t status             # what to refuse it with; 0: it is fine
 
 

@@ -24,6 +24,7 @@ cdef struct Special:
     Span* coding
     Span* expect
     Span* upgrade
+    Span* dropped
     bint forwarded
 
 
@@ -32,7 +33,7 @@ cdef list examine(Head* head, Fields fields, HeaderMap underscores, uint64_t bod
     cdef const char* base = head.base
     cdef Special special
     cdef list headers
-    request.status = 0
+    request.status = request.dropped = 0
     request.old = head.parser.http_minor == 0
     request.bodiless = head.parser.method == HTTP_HEAD
     request.keep = not head.flags & F_CONNECTION_CLOSE \
@@ -60,6 +61,8 @@ cdef list examine(Head* head, Fields fields, HeaderMap underscores, uint64_t bod
         request.status = 400
         return None
     request.forwarded = special.forwarded
+    request.last_dropped = special.dropped
+    request.dropped = head.count - <uint32_t> PyList_GET_SIZE(headers)
     request.status = check_host(base, &special, request) or check_body(head, &special, body_limit, request)
     if request.status:
         return None
@@ -79,6 +82,7 @@ cdef list read_fields(Head* head, Fields fields, HeaderMap underscores, Special*
     cdef uint32_t kept = 0
     cdef uint32_t i
     special.host = special.length = special.coding = special.expect = special.upgrade = NULL
+    special.dropped = NULL
     special.forwarded = False
     for i in range(head.count):
         span = &head.spans[i]
@@ -110,6 +114,7 @@ cdef list read_fields(Head* head, Fields fields, HeaderMap underscores, Special*
             elif field == UNDERSCORED and underscores != KEEP:
                 if underscores == REFUSE:
                     return None
+                special.dropped = span
                 continue
         Py_INCREF(pair)
         PyList_SET_ITEM(headers, kept, pair)

@@ -67,11 +67,14 @@ cdef class Service:
     cdef uint64_t ws_size       # bytes of a message; 0: no limit
     cdef uint32_t ws_fragments
     cdef uint32_t ws_controls   # control and empty frames in ten seconds
+    cdef uint32_t dropped       # fields that applications did not get, for a "_" in their names
     cdef uint32_t refusals      # since the last report_refusals()
     cdef uint32_t refusal_lines # how many of them have a line each; 0: all
     cdef Rest* rests            # or NULL
 
+    cdef void count_dropped(self, uint32_t fields, const char* name, size_t length) noexcept
     cdef void log_refusal(self, str text) noexcept
+    cdef void report_dropped(self) noexcept
     cdef void report_refusals(self) noexcept
     cdef bytes take_rest(self, Wire wire)
     cdef void resume_rests(self) noexcept

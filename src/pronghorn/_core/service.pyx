@@ -66,6 +66,21 @@ cdef class Service:
     def __dealloc__(self):
         free(self.head)
 
+    cdef void count_dropped(self, uint32_t fields, const char* name, size_t length) noexcept:
+        """Log the first request with fields that the application does not get, and count those of all."""
+        if self.dropped == 0:
+            self.application.log().info(
+                "The header %s has an underscore in its name, and is dropped (header_map). Further ones are counted.",
+                name[:length].decode("latin-1"),
+            )
+        self.dropped += fields
+
+    cdef void report_dropped(self) noexcept:
+        """Log how many they were, at the end."""
+        if self.dropped > 1:
+            self.application.log().info("%d headers with an underscore in their names were dropped.", self.dropped)
+        self.dropped = 0
+
     cdef void log_refusal(self, str text) noexcept:
         """Log that a client has been refused, unless too many have been since the last report."""
         self.refusals += 1
