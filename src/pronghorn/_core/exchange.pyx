@@ -342,13 +342,14 @@ cdef class Conversation(Call):
 
     cdef object sent(self, object message):
         cdef Message parts
+        cdef dict whole
         if self.sending:
             # What is in the message (an iterable of headers), or a finalizer, sends.
             return Failed.__new__(Failed, MessageError("send() inside of another send() of the same request"))
         self.sending = True
         try:
-            message = read_message(message, &parts)
-            self.process(<dict> message, &parts)
+            whole = read_message(message, &parts)
+            self.process(whole, &parts)
         except BaseException as error:
             self.sending = False
             return Failed.__new__(Failed, error)

@@ -249,9 +249,8 @@ cdef class Http1(Writer):
         cdef Parsed parsed
         cdef bint scratch = head is NULL
         if scratch:
-            try:
-                head = scratch_head(self.service)
-            except MemoryError:
+            head = scratch_head(self.service)
+            if head is NULL:
                 self.refuse(503)
                 return end
             parsed = start_head(head, &self.memory, at, end, &rest)

@@ -20,6 +20,9 @@ cdef struct Message:
 
 # The message as a dict, which the caller holds as long as it uses the parts.
 cdef dict read_message(object source, Message* message)
+cdef bint find_parts(dict message, Message* parts) noexcept
+cdef dict read_copy(object source, Message* message)
+cdef int check_kind(Message* message) except -1
 # Whether headers can be read without running code of the application's; and those that can, of any. type: of the message.
 cdef bint plain_headers(object headers) noexcept
 cdef list read_headers(object headers, object type)

@@ -1,7 +1,7 @@
 # cython: binding=False
 # The parts of an ASGI message. See message.pxd.
 
-from cpython.dict cimport PyDict_Copy, PyDict_GetItem, PyDict_Next
+from cpython.dict cimport PyDict_GetItem, PyDict_Next
 from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.tuple cimport PyTuple_CheckExact
 from libc.string cimport memcmp, memset
@@ -17,49 +17,65 @@ cdef extern from "Python.h":
 
 
 cdef dict read_message(object source, Message* message):
+    if type(source) is not dict or not find_parts(<dict> source, message):
+        return read_copy(source, message)
+    if message.kind is NULL or not PyUnicode_Check(<object> message.kind):
+        check_kind(message)
+    return <dict> source
+
+
+cdef bint find_parts(dict message, Message* parts) noexcept:
+    """Fill `parts` from keys that are the interpreter's own; False if there are others, or not only such."""
     cdef PyObject* key
     cdef PyObject* value
     cdef Py_ssize_t at = 0
-    cdef bint strange = False
-    cdef dict whole
-    if type(source) is not dict:
-        try:
-            source = dict(source)       # another mapping
-        except (TypeError, ValueError):
-            raise MessageError(f"an ASGI message must be a dict, not {type(source).__name__}") from None
-    whole = <dict> source
-    memset(message, 0, sizeof(Message))
-    while PyDict_Next(whole, &at, &key, &value):
+    cdef bint known = True
+    memset(parts, 0, sizeof(Message))
+    while PyDict_Next(message, &at, &key, &value):
         if key is <PyObject*> "type":
-            message.kind = value
+            parts.kind = value
         elif key is <PyObject*> "body":
-            message.body = value
+            parts.body = value
         elif key is <PyObject*> "more_body":
-            message.more_body = value
+            parts.more_body = value
         elif key is <PyObject*> "status":
-            message.status = value
+            parts.status = value
         elif key is <PyObject*> "headers":
-            message.headers = value
+            parts.headers = value
         elif key is <PyObject*> "text":
-            message.text = value
+            parts.text = value
         elif key is <PyObject*> "bytes":
-            message.octets = value
+            parts.octets = value
         else:
-            strange = True
-    if strange:         # another key, or one of these that is another object: one that was read from somewhere
-        whole = PyDict_Copy(whole)      # comparing keys may be code of the application's, which changes it
-        message.kind = PyDict_GetItem(whole, "type")
-        message.body = PyDict_GetItem(whole, "body")
-        message.more_body = PyDict_GetItem(whole, "more_body")
-        message.status = PyDict_GetItem(whole, "status")
-        message.headers = PyDict_GetItem(whole, "headers")
-        message.text = PyDict_GetItem(whole, "text")
-        message.octets = PyDict_GetItem(whole, "bytes")
+            known = False
+    return known
+
+
+cdef dict read_copy(object source, Message* message):
+    """The same for another mapping, and for other keys, or equal ones that were read from somewhere: comparing keys may be
+    code of the application's, which changes what is read."""
+    cdef dict whole
+    try:
+        whole = dict(source)
+    except (TypeError, ValueError):
+        raise MessageError(f"an ASGI message must be a dict, not {type(source).__name__}") from None
+    message.kind = PyDict_GetItem(whole, "type")
+    message.body = PyDict_GetItem(whole, "body")
+    message.more_body = PyDict_GetItem(whole, "more_body")
+    message.status = PyDict_GetItem(whole, "status")
+    message.headers = PyDict_GetItem(whole, "headers")
+    message.text = PyDict_GetItem(whole, "text")
+    message.octets = PyDict_GetItem(whole, "bytes")
+    check_kind(message)
+    return whole
+
+
+cdef int check_kind(Message* message) except -1:
     if message.kind is NULL:
         raise MessageError("an ASGI message must have a 'type'")
     if not PyUnicode_Check(<object> message.kind):
         raise MessageError(f"'type' of an ASGI message must be a str, not {<object> message.kind!r}")
-    return whole
+    return 0
 
 
 cdef bint reads(object text, str word) except -1:

@@ -6,7 +6,7 @@ from .body cimport BodyLimits
 from .deflate cimport DeflateOptions
 from .exchange cimport Application
 from .forwarded cimport Forwarding
-from .head cimport Head, HeadLimits, new_head
+from .head cimport Head, HeadLimits
 from .headers cimport Fields
 from .repeated cimport Repeated
 from .request cimport HeaderMap
@@ -72,6 +72,7 @@ cdef class Service:
     cdef uint32_t refusal_lines # how many of them have a line each; 0: all
     cdef Rest* rests            # or NULL
 
+    cdef void renew_head(self) noexcept
     cdef void count_dropped(self, uint32_t fields, const char* name, size_t length) noexcept
     cdef void log_refusal(self, str text) noexcept
     cdef void report_dropped(self) noexcept
@@ -82,10 +83,9 @@ cdef class Service:
     cdef bytes take_late(self, Wire wire)
 
 
-cdef inline Head* scratch_head(Service service) except NULL:
-    """Memory for a head. When the head that stands there is being examined, something runs the event loop in the middle of
+cdef inline Head* scratch_head(Service service) noexcept:
+    """Memory for a head, or NULL. When the head that stands there is being examined, something runs the event loop in the middle of
     that: it gets new memory, and whoever examines frees the old one."""
     if service.examining:
-        service.head = new_head(&service.head_limits)
-        service.examining = False
+        service.renew_head()
     return service.head

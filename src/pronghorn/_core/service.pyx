@@ -66,6 +66,14 @@ cdef class Service:
     def __dealloc__(self):
         free(self.head)
 
+    cdef void renew_head(self) noexcept:
+        """Memory for other heads than the one that is being examined in what there was."""
+        try:
+            self.head = new_head(&self.head_limits)
+            self.examining = False
+        except MemoryError:
+            self.head = NULL
+
     cdef void count_dropped(self, uint32_t fields, const char* name, size_t length) noexcept:
         """Log the first request with fields that the application does not get, and count those of all."""
         if self.dropped == 0:

@@ -370,8 +370,10 @@ cdef class SocketConnection(Connection):
         except MemoryError as error:
             self.broken(error)
             return True
-        self.held = True
-        self.note_backlog(head_length + length + tail_length)
+        self.held = self.backlog = True
+        self.backlog_size = <uint32_t> (head_length + length + tail_length)
+        self.unsent = 0xFFFFFFFF
+        self.stalled = self.owner.service.now
         return True
 
     cdef void queue(self, const char* data, size_t length) noexcept:
