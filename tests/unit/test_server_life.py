@@ -525,3 +525,26 @@ def test_a_server_can_be_pickled() -> None:
     assert type(again) is Named and again.name == "first"
     assert again.config.port == 1234
     assert not again.should_exit
+
+
+def test_a_connection_that_has_gone_may_be_called(run: Any) -> None:
+    """As a transport does, by a program that has kept it: nothing happens."""
+
+    async def main() -> None:
+        async with serving(Server(config())) as server:
+            reader, writer = await asyncio.open_connection(*address(server))
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            await reader.readuntil(b"hello")
+            (connection,) = server.server_state.connections
+            writer.close()
+            await writer.wait_closed()
+            while server.server_state.connections:
+                await asyncio.sleep(0.01)
+            connection.data_received(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            connection.eof_received()
+            connection.pause_writing()
+            connection.resume_writing()
+            connection.resume_now()
+            connection.connection_lost(None)
+
+    run(main())

@@ -315,10 +315,11 @@ cdef class Connection(Edge):
 
     def data_received(self, bytes data):
         cdef Wire wire = self.wire      # held: it may be switched meanwhile
-        wire.feed(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), data)
+        if wire is not None:            # it is gone already, where something else than the transport calls
+            wire.feed(PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), data)
 
     def eof_received(self):
-        return self.wire.eof()
+        return self.wire is not None and self.wire.eof()
 
     def connection_lost(self, error):
         self.gone()
@@ -364,10 +365,12 @@ cdef class Connection(Edge):
             owner.note_closed()
 
     def pause_writing(self):
-        self.wire.set_writable(False)
+        if self.wire is not None:
+            self.wire.set_writable(False)
 
     def resume_writing(self):
-        self.wire.set_writable(True)
+        if self.wire is not None:
+            self.wire.set_writable(True)
 
     # wire.Edge
 
@@ -603,7 +606,7 @@ cdef class Buffered(Connection):
         cdef Connections owner = self.owner
         cdef Window window = owner.window
         window.length = 1
-        window.start = self.wire.tail(&window.length)
+        window.start = NULL if self.wire is None else self.wire.tail(&window.length)
         if window.start is NULL:
             if window.length == 0:
                 self.abort()            # there is no memory to read into
