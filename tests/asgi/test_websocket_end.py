@@ -217,7 +217,7 @@ def test_told_once(server: Server, data: bytes, end: dict[str, Any], logged: boo
     client.send(before + data)
     if end["code"] == 1006:
         client.finish()
-    client.drain(1.5)
+    client.drain()  # of a message that is too big the server waits for the client's close, for as long as it lingers
     client.close()
     server.idle()
     messages = [{"type": "websocket.receive", "text": "one"}, {"type": "websocket.receive", "bytes": b"two"}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import threading
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from frames import BINARY, CLOSE, CONTINUATION, PONG, Frame, binary, connect, frame, ping, pong, text
+from frames import BINARY, CLOSE, CONTINUATION, PONG, Frame, binary, close, connect, frame, ping, pong, text
 from growth import resident
 from serving import Server, serve
 from sessions import Echo, each, echo
+from wsclients import CLIENTS, Over
 
 MB = 1_048_576
 SIZE = 16 * MB  # ws_max_size
@@ -45,7 +47,7 @@ def refused(server: Server, data: bytes, code: int, reason: str, *lines: str) ->
     server.use(app)
     with connect(server, *lines) as client:
         client.offer(data)
-        assert client.bye() == (code, reason)
+        assert (client.closed() if code == 1009 else client.bye()) == (code, reason)
     server.idle()
     assert app.only.ends == [(code, reason)]
     assert server.line().startswith(f"WebSocket closed: {code} {reason} (127.0.0.1:")
@@ -94,11 +96,65 @@ def test_at_the_limit(above: int, opcode: int, cuts: list[int]) -> None:
     with serve(echo, ws_max_size=1000) as server, connect(server) as client:
         client.offer(b"".join(wire))
         if above:
-            assert client.bye() == (1009, "message too big")
+            assert client.closed() == (1009, "message too big")
             server.line()
         else:
             assert client.frame() == Frame(opcode, data)
             client.leave()
+
+
+@pytest.mark.parametrize("before", [b"", text("one")], ids=["", "behind-a-message"])
+@pytest.mark.parametrize("kind", ["whole", "fragments", "compressed"])
+def test_close_is_waited_for(server: Server, kind: str, before: bytes) -> None:
+    """Our side stays open while the client still sends what was too big, and a ping; its close ends it."""
+    server.use(Echo())
+    with connect(server, *([DEFLATE] if kind == "compressed" else [])) as client:
+        if kind == "whole":
+            data = binary(bytes(SIZE + 1))
+        elif kind == "fragments":
+            data = binary(bytes(SIZE), fin=False) + frame(CONTINUATION, bytes(SIZE), fin=False) + frame(CONTINUATION, b"x")
+        else:
+            data = frame(BINARY, bomb(2 * SIZE), rsv=4)
+        half = len(data) // 2 if kind != "compressed" else len(data)
+        client.send(before + data[:half])
+        if before and kind != "compressed":
+            assert client.message() == "one"
+        elif before:
+            client.frame()
+        if kind != "fragments":
+            assert client.closed() == (1009, "message too big")
+        server.settle()
+        client.send(data[half:])
+        if kind == "fragments":
+            assert client.closed() == (1009, "message too big")
+        client.send(ping() + text("ignored"))
+        server.settle()
+        assert not client.gone(), "the server has shut its side before the client's close"
+        client.send(close(1009))
+        assert client.ended() == "fin"
+    assert server.line().startswith("WebSocket closed: 1009 message too big")
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_clients_that_send_too_much(name: str, loop: str) -> None:
+    """They learn why, and close() does not fail over a connection that has ended on one side."""
+    with serve(echo, loop=loop, ws_max_size=1000) as server:
+        for size in (1001, 3_000_000):
+            with CLIENTS[name](server.url("ws"), compression=False) as client:
+                with contextlib.suppress(Over):
+                    client.send(bytes(size))
+                assert client.over() == (1009, "message too big")
+                client.close()
+            assert server.line().startswith("WebSocket closed: 1009")
+
+
+def test_close_that_does_not_come() -> None:
+    with serve(Echo(), ws_max_size=10, timeout_linger=0.5) as server, connect(server) as client:
+        client.send(binary(bytes(11)))
+        assert client.closed() == (1009, "message too big")
+        assert client.ended() == "fin"
+        server.line()
 
 
 def test_without_a_limit() -> None:
@@ -177,7 +233,7 @@ def test_bomb(server: Server, parts: int) -> None:
     def attack() -> None:
         with connect(server, DEFLATE) as client:
             client.offer(data)
-            assert client.bye() == (1009, "message too big")
+            assert client.closed() == (1009, "message too big")
         server.line()
 
     attack()  # what the first one of all needs for the first time is not what it costs

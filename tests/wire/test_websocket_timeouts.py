@@ -391,6 +391,27 @@ def test_pause_of_the_server_does_not_count(outcomes: dict[str, Outcome]) -> Non
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_pings_more_often_than_every_second(loop: str) -> None:
+    """Twenty of them take far less than twenty seconds, to which they would come if the interval were rounded."""
+
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        await receive()
+        await send(ACCEPT)
+        await receive()
+
+    with serve(app, loop=loop, ws_ping_interval=0.2) as server, Client(("127.0.0.1", server.port), 30.0) as client:
+        began = time.monotonic()
+        client.open()
+        for _ in range(20):
+            got = client.frame()
+            assert got.opcode == PING
+            client.send(pong(got.payload))
+        took = time.monotonic() - began
+        assert 20 * 0.2 <= took < 15, took
+        client.leave()
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_switched_off(loop: str) -> None:
     """None: nothing is pinged, and an unfinished message and a silent application are waited for."""
     off = dict.fromkeys(SETTINGS, None)

@@ -48,6 +48,7 @@ cdef class Connections:
     cdef Connection others      # the first of the others, or None
     cdef uint32_t limit         # connections; 0: none
     cdef size_t write_high_water
+    cdef double tick            # seconds between two sweeps
     cdef uint32_t stall         # ticks without progress in writing; 0: no limit
     cdef object timer           # the sweep's, or None
     cdef object closed          # future for wait_closed(), or None

@@ -10,6 +10,7 @@ from pronghorn._core.journal import Journal
 from pronghorn._core.wire import Edge
 
 TICK: float
+FINEST: float
 
 class Connections:
     loop: asyncio.AbstractEventLoop

@@ -29,7 +29,7 @@ cdef extern from "<sys/socket.h>" nogil:
     int MSG_DONTWAIT
 
 TICK = 0.5                      # seconds between two sweeps: how exact time-outs are
-cdef uint32_t TICKS_IN_A_SECOND = 2
+FINEST = 0.05                   # the same where pings of WebSockets are wanted more often than every two seconds
 
 
 cdef class Connections:
@@ -46,7 +46,11 @@ cdef class Connections:
             app, Drive(loop, config.task, context), state=state, root_path=config.root_path, access=access,
             error=error, on_limit=on_limit, limit=limit or 0, version=config.asgi_version,
         )
-        self.service = Service(self.application, config, TICK)
+        self.tick = TICK
+        for seconds in (config.ws_ping_interval, config.ws_ping_timeout):
+            if seconds:
+                self.tick = max(min(self.tick, seconds / 4), FINEST)
+        self.service = Service(self.application, config, self.tick)
         self.out = Output()
         self.outgoing = []
         self.verbose = error is not None and error.isEnabledFor(10)     # logging.DEBUG
@@ -60,7 +64,7 @@ cdef class Connections:
         give_back(monotonic())
         self.limit = config.limit_connections or 0
         self.write_high_water = config.write_high_water or 0
-        self.stall = <uint32_t> (config.timeout_write_stall / TICK + 0.999) if config.timeout_write_stall else 0
+        self.stall = <uint32_t> (config.timeout_write_stall / self.tick + 0.999) if config.timeout_write_stall else 0
 
     def entrance(self, server, certificates=None) -> Entrance:
         """How the connections of one listener begin. server: (host, port), (path, None) or None. certificates: makes it
@@ -251,7 +255,7 @@ cdef class Connections:
         now = self.service.now
         self.service.defaults.refresh()
         self.application.drive.refresh()
-        if now % TICKS_IN_A_SECOND == 0:
+        if now % <uint32_t> (1.001 / self.tick) == 0:
             self.service.report_refusals()
         if self.outgoing:
             self.flush()
@@ -270,7 +274,7 @@ cdef class Connections:
             connection = following
         # What a peak has taken is given back also when no one is there any more.
         if give_back(monotonic()) and not self.service.draining or self.service.open or self.application.active:
-            self.timer = self.loop.call_later(TICK, self.sweep)
+            self.timer = self.loop.call_later(self.tick, self.sweep)
         else:
             self.timer = None
             self.service.report_refusals()
@@ -333,7 +337,7 @@ cdef class Connection(Edge):
         if owner.timer is None:
             # Nobody was here: the date may be an old one.
             owner.service.defaults.refresh()
-            owner.timer = owner.loop.call_later(TICK, owner.sweep)
+            owner.timer = owner.loop.call_later(owner.tick, owner.sweep)
         if owner.verbose:
             owner.log_connection(self, "made")
         self.deadline(owner.service.ticks.first_byte)

@@ -1,6 +1,6 @@
 """The WebSocket wire (RFC 6455): frames to messages, messages to frames, and the state of one open WebSocket.
 
-    OPEN    --our close is sent: the application's, or the server stops--> CLOSING
+    OPEN    --our close is sent: the application's, the server stops, or a message is too big--> CLOSING
             --the client's close has come, and was answered--> CLOSED
     CLOSING --the client's close has come, or not in time--> CLOSED
     OPEN, CLOSING   --refused: the close says why--> LINGER --the client closes, or not in time--> CLOSED

@@ -17,12 +17,14 @@ from .output cimport GATHERED, LARGE, Output, append, reserve
 from .service cimport Rest
 from .session cimport CLIENT_GONE
 from .utf8 cimport ACCEPT, REJECT, check
-from .wire cimport FED, FED_ALL, NOT_FED, Edge, begin_gathering, end_gathering, turn_over
+from .wire cimport FED, FED_ALL, NOT_FED, THROWN, Edge, begin_gathering, end_gathering, turn_over
 
 cdef extern from "Python.h":
     int _PyBytes_Resize(PyObject** content, Py_ssize_t size) except -1
     PyObject* new_bytes "PyBytes_FromStringAndSize" (const char* data, Py_ssize_t size) except NULL
     str PyUnicode_DecodeUTF8(const char* data, Py_ssize_t size, const char* errors)
+
+cdef str BIG = "message too big"
 
 cdef enum:
     TURN = 1048576              # bytes inflated for one connection, then the others have their turn
@@ -69,9 +71,10 @@ cdef class WebSocket(Channel):
 
     cdef void feed(self, const char* data, size_t length, bytes source) noexcept:
         cdef bytes joined
-        if self.state >= LINGER:
+        if self.state != OPEN:
             self.throw_away(length)
-            return
+            if self.state >= LINGER:
+                return
         if self.feeding and not self.overtaking(data, length):
             return
         if self.waiting is None:
@@ -160,6 +163,8 @@ cdef class WebSocket(Channel):
             if self.refusing():
                 code, reason = self.later
                 self.fail(code, reason)
+                if self.state == CLOSING:
+                    continue
             if not self.blocked or (self.blocked == FULL and session.full()) or self.state >= LINGER:
                 break
             if turn_over(&began):
@@ -172,7 +177,7 @@ cdef class WebSocket(Channel):
             return
         if at != end:
             self.waiting = PyBytes_FromStringAndSize(at, end - at)
-        stop = self.blocked
+        stop = self.blocked or self.thrown == THROWN
         if self.incoming is not NULL and self.incoming.inflating:
             stop = True
         if self.paused != stop:
@@ -210,7 +215,7 @@ cdef class WebSocket(Channel):
         except BaseException as error:
             self.service.application.log().error("Exception while reading a WebSocket\n", exc_info=error)
             self.fail(INTERNAL_ERROR, "internal error")
-        return end
+        return at
 
     cdef const char* parse_frame(self, const char* at, const char* end) except? NULL:
         """A frame, or what is here of its payload; NULL if what is here has to wait."""
@@ -245,7 +250,7 @@ cdef class WebSocket(Channel):
             at += header
             self.begin_frame(&frame)
             if self.state >= LINGER or self.refusing():
-                return end
+                return at
         size = min(self.incoming.left, <uint64_t> (end - at))
         self.payload(at, size)
         self.incoming.left -= size
@@ -284,14 +289,16 @@ cdef class WebSocket(Channel):
         incoming.frame = frame[0]
         incoming.left = frame.length
         incoming.in_frame = True
-        if self.service.ws_size and incoming.declared > self.service.ws_size:
-            self.fail(TOO_BIG, "message too big")
+        if self.state != OPEN:
+            pass
+        elif self.service.ws_size and incoming.declared > self.service.ws_size:
+            self.fail(TOO_BIG, BIG)
         elif self.service.ws_fragments \
                 and incoming.fragments > self.service.ws_fragments + incoming.declared // FRAGMENT:
             self.fail(POLICY, "too many fragments")
         elif frame.length == 0 and incoming.fragments > 1 and self.frequent():
             self.fail(POLICY, "too many empty frames")
-        elif not incoming.compressed and self.state == OPEN:
+        elif not incoming.compressed:
             self.room(frame.length)
         return 0
 
@@ -328,8 +335,8 @@ cdef class WebSocket(Channel):
                 incoming.inflating = False
                 return True
             if self.service.ws_size and incoming.size + PyBytes_GET_SIZE(piece) > self.service.ws_size:
-                self.fail(TOO_BIG, "message too big")
-                return False
+                self.fail(TOO_BIG, BIG)
+                return self.state == CLOSING
             self.add(PyBytes_AS_STRING(piece), PyBytes_GET_SIZE(piece), False)
             if self.state >= LINGER or self.refusing():
                 return False
@@ -586,13 +593,24 @@ cdef class WebSocket(Channel):
             self.write_close(code, reason.encode())
         if self.session is None:
             return                      # the write told that the connection is lost
-        self.state = LINGER
+        if reason is BIG and self.service.ticks.linger:
+            # The client is still sending that message, and some do not bear it that we shut our side meanwhile. Its frames
+            # are in step: its close is waited for, as after one of ours.
+            self.state = CLOSING
+            Py_XDECREF(self.incoming.content)
+            self.incoming.content = NULL
+            self.incoming.size = 0
+            self.incoming.inflating = False
+            self.edge.deadline(self.service.ticks.linger)
+        else:
+            self.state = LINGER
         self.session.over(code, reason)
         if self.edge.corked:
-            self.closing = True
+            self.closing = self.state == LINGER
         else:
             self.flush()
-            self.leave()
+            if self.state == LINGER:
+                self.leave()
             if self.session is not None:
                 self.session.wake(False)
 

@@ -37,6 +37,10 @@ cdef class Edge:
     cdef void introduce(self, object client) noexcept       # who it is in truth
 
 
+cdef enum:
+    THROWN = 67108864           # bytes that are thrown away, then the client waits for the end of its time-out as we do
+
+
 cdef class Wire:
     """What an edge needs of a wire, and what every call of an application does."""
     cdef Edge edge

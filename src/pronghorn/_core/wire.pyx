@@ -2,9 +2,6 @@
 
 from .system cimport monotonic
 
-cdef enum:
-    THROWN = 67108864           # bytes, then the client waits for the end of its time-out as we do
-
 cdef double TURN = 0.001        # seconds
 
 
