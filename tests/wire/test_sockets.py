@@ -10,6 +10,7 @@ import asyncio
 import errno
 import os
 import resource
+import select
 import socket
 import sys
 import threading
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from encrypted import SERVERS
 from peer import Closed, Peer
 from probes import Recorder, head
 from serving import LOOPS, Server, serve
@@ -302,6 +304,41 @@ def test_unix_client_that_goes_meanwhile(tmp_path: Path, loop: str) -> None:
         # A client that has closed one side only is given a second, and more.
         server.until(lambda: gone.is_open, "the application is told", within=0.9 if loop == "uvloop" else 3.0)
         server.take_log()
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_descriptors_that_a_unix_client_passes(tmp_path: Path, loop: str) -> None:
+    """The system ends a read behind each message that carries one: what follows is read, and the descriptors are closed."""
+    app = Recorder()
+    place = tmp_path / "s"
+    with serve(app, loop=loop, fd=listening(place).detach()) as server:
+        if server.context:
+            SERVERS[str(place)] = server.context
+        reading, writing = os.pipe()
+        with Peer(str(place)) as peer:
+            raw = getattr(peer.socket, "raw", peer.socket)
+            data = head("Content-Length: 30", target="/a")
+            for size in (None, 10):  # alone, and with others that are ready, whose input is read early
+                crowd = [Peer(str(place)) for _ in range(6 if size else 0)]
+                with Held(server):
+                    for one in crowd:
+                        one.send(GET)
+                    if peer.socket is raw:
+                        pieces = [data, *[b"0123456789"] * 3]
+                    else:
+                        peer.socket.session.write(data + b"0123456789" * 3)
+                        records = peer.socket.outgoing.read()
+                        pieces = [records[:20], records[20:40], records[40:]]
+                    for piece in pieces:
+                        socket.send_fds(raw, [piece], [writing])
+                assert peer.response().body == b"0123456789" * 3
+                for one in crowd:
+                    assert one.response().status == 200
+                    one.close()
+            os.close(writing)
+            assert select.select([reading], [], [], 5)[0] and os.read(reading, 1) == b"", "a descriptor is still open"
+            os.close(reading)
+        SERVERS.pop(str(place), None)
 
 
 def test_urgent_data(ours: Server) -> None:

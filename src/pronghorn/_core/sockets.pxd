@@ -66,6 +66,7 @@ cdef class SocketConnection(Connection):
     cdef uint8_t unread         # there is something to be read all the same, of which we shall not be told again
     cdef uint8_t finished       # the client has shut down its side, or we are only waiting for `pending` to go out
     cdef uint8_t shutting       # our side is to be shut down after that
+    cdef uint8_t local          # it is a unix socket: a read ends behind each message that a descriptor was passed with
     cdef uint8_t held           # `pending` waits for the output of others, not for the socket
 
     cdef void ready(self, uint32_t events) noexcept

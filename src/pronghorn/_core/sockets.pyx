@@ -229,6 +229,7 @@ cdef class SocketAcceptor(Acceptor):
         connection.transport = sockets
         connection.peer = peer
         connection.peer_known = True
+        connection.local = peer is None
         connection.fd = connection.watch.fd = fd
         connection.watch.ready = connection_ready
         connection.watch.subject = <void*> connection
@@ -293,7 +294,7 @@ cdef class SocketConnection(Connection):
         if length > 0:
             # Less than there was room for is all there is, unless an end, an error or urgent data stands behind it. Before
             # the application is called: it may run the event loop, and wait for what is there.
-            if <size_t> length == room or events & ~<uint32_t> (EPOLLIN | EPOLLOUT):
+            if <size_t> length == room or self.local or events & ~<uint32_t> (EPOLLIN | EPOLLOUT):
                 self.read_on()
             if place is buffer.memory:
                 begin_use(buffer)
@@ -329,7 +330,7 @@ cdef class SocketConnection(Connection):
         if length == BROKEN_OFF:
             self.dispose()
         elif not self.finished:         # it may have been closed since
-            if length == PLACE:
+            if length == PLACE or self.local:
                 self.read_on()
             wire.feed(data, length, None)
 
