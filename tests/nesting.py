@@ -15,12 +15,17 @@ from typing import Any
 __all__ = ["Loop", "LoopWithSockets", "nested"]
 
 
+def call(handle: Any) -> None:
+    if not handle._cancelled:  # by now
+        handle._callback(*handle._args)
+
+
 class Loop(asyncio.SelectorEventLoop):
     """asyncio's, but that a callback which is under way can be called once more."""
 
     def _add_callback(self, handle: Any) -> None:
         if not handle._cancelled:
-            self.call_soon(handle._callback, *handle._args, context=handle._context.copy())
+            self.call_soon(call, handle, context=handle._context.copy())
 
 
 class LoopWithSockets(Loop):
