@@ -2,6 +2,8 @@
 
 from libc.stdlib cimport free
 
+from .head cimport new_head
+
 from .request cimport DROP, KEEP, REFUSE
 
 
