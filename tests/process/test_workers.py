@@ -219,7 +219,7 @@ def test_more_than_there_is_room_for(place: Workplace) -> None:
     command = place.pronghorn("hello:app", "--workers", "201")
     assert command.exit() == 2
     assert "--workers" in command.lines[-1]
-    assert "from 0 to 200" in command.lines[-1]
+    assert "from 1 to 200" in command.lines[-1]
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="prlimit() is not there")
