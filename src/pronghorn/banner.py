@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterable
 
@@ -36,7 +35,7 @@ def text(config: Config) -> str:
 
 def loop(config: Config) -> str:
     if config.loop == "auto":
-        return "uvloop" if importlib.util.find_spec("uvloop") else "asyncio"
+        return "uvloop" if is_installed("uvloop") else "asyncio"
     if isinstance(config.loop, str):
         return "the interpreter's event loop" if config.loop == "none" else config.loop
     return getattr(config.loop, "__name__", repr(config.loop))
@@ -51,8 +50,16 @@ def protocols(config: Config) -> str:
 
 def processes(config: Config) -> str:
     if config.reload:
-        watcher = "watchfiles" if importlib.util.find_spec("watchfiles") else f"looks every {config.reload_delay:g} s"
+        watcher = "watchfiles" if is_installed("watchfiles") else f"looks every {config.reload_delay:g} s"
         return f"reloads ({watcher})"
     if not config.supervised:
         return "one process"
     return "1 worker" if config.processes == 1 else f"{config.processes} workers"
+
+
+def is_installed(name: str) -> bool:
+    if name in sys.modules:
+        return True
+    from importlib.util import find_spec  # slow to import, and of use in a supervisor only
+
+    return find_spec(name) is not None

@@ -11,14 +11,14 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from pronghorn import engines, envfile, interfaces, listeners, loading, logs, messagelog, tls
+from pronghorn import engines, envfile, interfaces, listeners, loading, logs, tls
 from pronghorn._core.edge import Connection
 from pronghorn._core.websocket import WebSocket
 from pronghorn.board import MOST
 from pronghorn.errors import ConfigError, StartupError
 from pronghorn.headers import encode
 from pronghorn.lifespan import Lifespan
-from pronghorn.loggers import server_log
+from pronghorn.loggers import asgi_log, server_log
 from pronghorn.logs import LOG_LEVELS, LOGGING_CONFIG
 from pronghorn.proxies import TrustedHosts
 from pronghorn.settings import Settings
@@ -145,7 +145,11 @@ class Config(Settings):
             app = self.load_app()
             if self.interface == "auto":
                 self.interface = interfaces.detect(app)
-            self.loaded_app = messagelog.watched(interfaces.adapt(app, self.interface))
+            self.loaded_app = interfaces.adapt(app, self.interface)
+            if asgi_log().isEnabledFor(logging.DEBUG):
+                from pronghorn.messagelog import MessageLog  # slow to import, and of use here only
+
+                self.loaded_app = MessageLog(self.loaded_app)
             self.loaded = True
 
     def setup_event_loop(self) -> None:

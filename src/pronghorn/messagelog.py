@@ -7,24 +7,18 @@ cut, and what may be a secret is not shown.
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from pronghorn.loggers import asgi_log
 from pronghorn.logs import TRACE_LOG_LEVEL
-from pronghorn.types import ASGIApplication, Message, Receive, Scope, Send
+from pronghorn.types import Message, Receive, Scope, Send
 
-__all__ = ["MessageLog", "watched"]
+__all__ = ["MessageLog"]
 
 CUT = 60  # characters or octets of a body that are shown
 SECRET = frozenset((b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"))
 NEVER_SHOWN = ("state", "extensions", "app")  # of a scope: they may hold anything
-
-
-def watched(app: ASGIApplication) -> ASGIApplication:
-    """The application, with its calls logged where the log's level asks for that."""
-    return MessageLog(app) if asgi_log().isEnabledFor(logging.DEBUG) else app
 
 
 class MessageLog:
