@@ -244,7 +244,7 @@ def processor_time(pid: int) -> float:
 
 def test_no_descriptors_left(ledger: Ledger, opened: ExitStack) -> None:
     """The listener is left alone for a while instead of being asked in vain all the time; then it goes on."""
-    command = ledger.start(workers=0)
+    command = ledger.start(workers=1)
     worker = command.process.pid
     with Client(command.port) as bystander:
         bystander.request("/small/first")

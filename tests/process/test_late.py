@@ -16,7 +16,7 @@ from process.command import PATIENCE, Client
 if TYPE_CHECKING:
     from process.conftest import Workplace
 
-WORKERS = ["0", "2"] if hasattr(os, "fork") else ["0"]
+WORKERS = ["1", "2"] if hasattr(os, "fork") else ["1"]
 REQUEST = b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 
 

@@ -6,18 +6,19 @@ from typing import Any
 
 import pytest
 
-from pronghorn import Config, loggers, logs
+from pronghorn import Config, Server, loggers, logs
 
 
 @pytest.fixture(autouse=True)
 def names() -> Iterator[None]:
-    """The tree renames the loggers when it is imported; the other tests want theirs."""
+    """The tree renames the loggers when it is imported, and lets failed starts exit; the other tests want theirs."""
     import pronghorn.compat.uvicorn
 
     assert pronghorn.compat.uvicorn.Config is Config
     logs.rename("uvicorn")
     yield
     logs.rename("pronghorn")
+    Server.exits_on_failure = False
 
 
 def seen(kind: str = "http", client: Any = ("127.0.0.1", 5), trusted: Any = "127.0.0.1", **headers: str) -> Any:
