@@ -13,7 +13,7 @@ from .memory cimport give_back
 from .system cimport monotonic
 from .system cimport send as system_send
 from .system cimport unsent as system_unsent
-from .window cimport begin_use, end_use
+from .window cimport begin_use, end_use, room as read_room
 
 from .drive import Drive
 
@@ -614,7 +614,7 @@ cdef class Buffered(Connection):
         if window.start is NULL:
             if window.length == 0:
                 self.abort()            # there is no memory to read into
-            window.start = owner.buffer.room()
+            window.start = read_room(owner.buffer)
             window.length = READ_BUFFER
             if window.start is NULL:
                 self.abort()

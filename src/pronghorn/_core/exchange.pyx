@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 
 from .journal cimport Records
 from .finished cimport DONE, Failed, thrown
-from .message cimport Message, plain_headers, read_headers, read_message, reads
+from .message cimport Message, plain_headers, read_headers, read_message, read_unusual, reads
 from .scope cimport Scope, Scopes
 
 from ..calling import make_receive
@@ -342,14 +342,14 @@ cdef class Conversation(Call):
 
     cdef object sent(self, object message):
         cdef Message parts
-        cdef dict whole
         if self.sending:
             # What is in the message (an iterable of headers), or a finalizer, sends.
             return Failed.__new__(Failed, MessageError("send() inside of another send() of the same request"))
         self.sending = True
         try:
-            whole = read_message(message, &parts)
-            self.process(whole, &parts)
+            if not read_message(message, &parts):
+                message = read_unusual(message, &parts)
+            self.process(<dict> message, &parts)
         except BaseException as error:
             self.sending = False
             return Failed.__new__(Failed, error)
@@ -377,7 +377,8 @@ cdef class Conversation(Call):
             given = self.application.journal.readable(given)
         if not plain_headers(given):
             given = read_headers(given, message["type"])
-        self.check_wire()               # after what may be code of the application's
+        if self.wire is None or self.response == LOST:
+            self.check_wire()           # after what may be code of the application's
         (<Responder> self.wire).write_head(<int> status, given, self.bodiless, &self.length)
         self.response = STARTED
         if self.line is not None:
@@ -494,21 +495,23 @@ cdef class Exchange(Conversation):
     # From the drive.
 
     cdef void returned(self, object result) noexcept:
-        cdef str missing = None
+        cdef int missing = 0
         if self.gone and self.response < COMPLETE:
             # It was told that the client has gone, and believed it.
             self.fail(True)
         elif self.response == AWAITED:
-            missing = "starting"
+            missing = 1
             self.fail(False)
         elif self.response == STARTED:
-            missing = "completing"
+            missing = 2
             self.fail(True)
         self.end()
         if result is not None:
             self.application.complain("ASGI callable should return None, but returned '%s'.", (result,), None)
-        if missing is not None:
-            self.application.complain(f"ASGI callable returned without {missing} response.", (), None)
+        if missing:
+            self.application.complain(
+                f"ASGI callable returned without {'starting' if missing == 1 else 'completing'} response.", (), None
+            )
 
     cdef void raised(self, object error) noexcept:
         quiet = ((self.response == LOST or self.stopping) and is_disconnect(error)) or self.is_cancelled(error)

@@ -344,7 +344,8 @@ cdef class Http1(Writer):
             service.open >= service.concurrency or service.application.active >= service.concurrency
         )
         service.paths.look_up(request.target.path, request.target.path_length)
-        path, raw_path = service.paths.path, service.paths.raw_path
+        path = service.paths.path
+        raw_path = service.paths.raw_path
         query = request.target.query[:request.target.query_length] if request.target.query_length else None
         client = self.edge.client()
         if request.forwarded and service.forwarding is not None:

@@ -4,7 +4,9 @@ A message has two or three keys, which the interpreter keeps once for the whole 
 are known takes less time than asking the dict for each that may be there.
 """
 
+from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_CheckExact
 
 
 cdef struct Message:
@@ -18,12 +20,21 @@ cdef struct Message:
     PyObject* octets            # "bytes"
 
 
-# The message as a dict, which the caller holds as long as it uses the parts.
-cdef dict read_message(object source, Message* message)
-cdef bint find_parts(dict message, Message* parts) noexcept
-cdef dict read_copy(object source, Message* message)
-cdef int check_kind(Message* message) except -1
-# Whether headers can be read without running code of the application's; and those that can, of any. type: of the message.
-cdef bint plain_headers(object headers) noexcept
+# False: it is another mapping, or there are other keys in it, also such that are equal to these, or its type is no str.
+cdef bint read_message(object source, Message* message) noexcept
+# The same for those; returns the dict that the parts are borrowed from.
+cdef dict read_unusual(object source, Message* message)
+# Headers that can be read without running code of the application's, of any. type: of the message.
 cdef list read_headers(object headers, object type)
 cdef bint reads(object text, str word) except -1
+
+
+cdef inline bint plain_headers(object headers) noexcept:
+    """Whether they are that already."""
+    cdef Py_ssize_t i
+    if not PyList_CheckExact(headers):
+        return False
+    for i in range(PyList_GET_SIZE(headers)):
+        if not PyTuple_CheckExact(<object> PyList_GET_ITEM(headers, i)):
+            return False
+    return True

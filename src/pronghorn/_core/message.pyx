@@ -2,8 +2,6 @@
 # The parts of an ASGI message. See message.pxd.
 
 from cpython.dict cimport PyDict_GetItem, PyDict_Next
-from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE
-from cpython.tuple cimport PyTuple_CheckExact
 from libc.string cimport memcmp, memset
 
 from ..errors import MessageError
@@ -16,47 +14,37 @@ cdef extern from "Python.h":
     int PyUnicode_Compare(object left, object right) except? -1
 
 
-cdef dict read_message(object source, Message* message):
-    if type(source) is not dict or not find_parts(<dict> source, message):
-        return read_copy(source, message)
-    if message.kind is NULL or not PyUnicode_Check(<object> message.kind):
-        check_kind(message)
-    return <dict> source
-
-
-cdef bint find_parts(dict message, Message* parts) noexcept:
-    """Fill `parts` from keys that are the interpreter's own; False if there are others, or not only such."""
+cdef bint read_message(object source, Message* message) noexcept:
     cdef PyObject* key
     cdef PyObject* value
     cdef Py_ssize_t at = 0
-    cdef bint known = True
-    memset(parts, 0, sizeof(Message))
-    while PyDict_Next(message, &at, &key, &value):
+    if type(source) is not dict:
+        return False
+    memset(message, 0, sizeof(Message))
+    while PyDict_Next(<dict> source, &at, &key, &value):
         if key is <PyObject*> "type":
-            parts.kind = value
+            message.kind = value
         elif key is <PyObject*> "body":
-            parts.body = value
+            message.body = value
         elif key is <PyObject*> "more_body":
-            parts.more_body = value
+            message.more_body = value
         elif key is <PyObject*> "status":
-            parts.status = value
+            message.status = value
         elif key is <PyObject*> "headers":
-            parts.headers = value
+            message.headers = value
         elif key is <PyObject*> "text":
-            parts.text = value
+            message.text = value
         elif key is <PyObject*> "bytes":
-            parts.octets = value
+            message.octets = value
         else:
-            known = False
-    return known
+            return False
+    return message.kind is not NULL and PyUnicode_Check(<object> message.kind)
 
 
-cdef dict read_copy(object source, Message* message):
-    """The same for another mapping, and for other keys, or equal ones that were read from somewhere: comparing keys may be
-    code of the application's, which changes what is read."""
+cdef dict read_unusual(object source, Message* message):
     cdef dict whole
     try:
-        whole = dict(source)
+        whole = dict(source)        # nobody changes it: comparing keys may be code of the application's
     except (TypeError, ValueError):
         raise MessageError(f"an ASGI message must be a dict, not {type(source).__name__}") from None
     message.kind = PyDict_GetItem(whole, "type")
@@ -66,16 +54,11 @@ cdef dict read_copy(object source, Message* message):
     message.headers = PyDict_GetItem(whole, "headers")
     message.text = PyDict_GetItem(whole, "text")
     message.octets = PyDict_GetItem(whole, "bytes")
-    check_kind(message)
-    return whole
-
-
-cdef int check_kind(Message* message) except -1:
     if message.kind is NULL:
         raise MessageError("an ASGI message must have a 'type'")
     if not PyUnicode_Check(<object> message.kind):
         raise MessageError(f"'type' of an ASGI message must be a str, not {<object> message.kind!r}")
-    return 0
+    return whole
 
 
 cdef bint reads(object text, str word) except -1:
@@ -84,16 +67,6 @@ cdef bint reads(object text, str word) except -1:
     if PyUnicode_IS_COMPACT_ASCII(text):
         return PyUnicode_GET_LENGTH(text) == length and memcmp(PyUnicode_DATA(text), PyUnicode_DATA(word), length) == 0
     return PyUnicode_Compare(text, word) == 0       # and not ==, which a subclass may have of its own
-
-
-cdef bint plain_headers(object headers) noexcept:
-    cdef Py_ssize_t i
-    if not PyList_CheckExact(headers):
-        return False
-    for i in range(PyList_GET_SIZE(headers)):
-        if not PyTuple_CheckExact(<object> PyList_GET_ITEM(headers, i)):
-            return False
-    return True
 
 
 cdef list read_headers(object headers, object type):

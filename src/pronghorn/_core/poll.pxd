@@ -68,7 +68,6 @@ cdef class Poll:
     cdef void remind(self, Watch* watch) noexcept
     cdef void forget(self, Watch* watch) noexcept
     cdef void drop_set(self) noexcept
-    cdef void tell_next(self) noexcept
     cdef void go_on(self) noexcept
     # For those who inherit:
     cdef void begun(self) noexcept              # a batch is about to be worked on

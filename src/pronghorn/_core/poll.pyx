@@ -122,6 +122,13 @@ cdef double LATER = 0.001       # seconds until one that has its share of the co
 available = bool(AVAILABLE)
 
 
+cdef inline void tell_next(Poll poll) noexcept:
+    cdef Watch* watch = <Watch*> poll.batch[poll.at].data.ptr
+    poll.at += 1
+    if watch is not NULL:
+        watch.ready(watch.subject, poll.batch[poll.at - 1].events)
+
+
 cdef class Poll:
 
     def __cinit__(self):
@@ -198,16 +205,10 @@ cdef class Poll:
         self.at = 0
         self.begun()
         while self.at < self.count:
-            self.tell_next()
+            tell_next(self)
             self.advanced()
         self.count = 0
         self.settle()
-
-    cdef void tell_next(self) noexcept:
-        cdef Watch* watch = <Watch*> self.batch[self.at].data.ptr
-        self.at += 1
-        if watch is not NULL:
-            watch.ready(watch.subject, self.batch[self.at - 1].events)
 
     cdef void go_on(self) noexcept:
         """One of the batch runs the event loop inside of its ready(): the others are told now, since the set reports them
@@ -221,12 +222,12 @@ cdef class Poll:
         self.told.append(<size_t> told)
         state = self.interrupted()
         while self.at < self.count:
-            self.tell_next()
+            tell_next(self)
         if self.fd >= 0:
             self.at = 0
             self.count = max(epoll_wait(self.fd, self.batch, BATCH, 0), 0)
             while self.at < self.count:
-                self.tell_next()
+                tell_next(self)
         self.batch[0].data.ptr = told
         self.at = self.count = 1
         self.resumed(state)

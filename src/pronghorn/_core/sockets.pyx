@@ -14,7 +14,7 @@ from .poll cimport (
     local_host, put_copy, put_rest, send_queue,
 )
 from .system cimport monotonic, recv
-from .window cimport Buffer, begin_use, end_use
+from .window cimport Buffer, begin_use, end_use, room as read_room
 from .wire cimport Wire
 
 from .poll import available
@@ -284,7 +284,7 @@ cdef class SocketConnection(Connection):
             if room == 0:
                 self.abort()            # there is no memory to read into
                 return
-            place = buffer.room()
+            place = read_room(buffer)
             room = READ_BUFFER
             if place is NULL:
                 self.abort()

@@ -10,7 +10,7 @@ from .http1 cimport Http1
 from .output cimport Output
 from .response cimport write_refusal
 from .service cimport Rest
-from .window cimport Buffer, begin_use, end_use
+from .window cimport Buffer, begin_use, end_use, room as read_room
 
 cdef enum:
     PLAIN = 65536               # bytes decrypted before the wire above is fed: four records of full size
@@ -259,7 +259,7 @@ cdef class Tls(Wire):
                 if room == 0:
                     self.edge.abort()       # there is no memory to read into
                     return
-                place = buffer.room()
+                place = read_room(buffer)
                 room = PLAIN
                 if place is NULL:
                     self.edge.abort()

@@ -19,7 +19,12 @@ cdef class Buffer:
     cdef size_t size
     cdef bint used              # something is being fed from it
 
-    cdef char* room(self) noexcept      # where to read to, `size` bytes; NULL: there is no memory
+    cdef char* another(self) noexcept
+
+
+cdef inline char* room(Buffer buffer) noexcept:
+    """Where to read to, `size` bytes; NULL: there is no memory."""
+    return buffer.another() if buffer.used else buffer.memory
 
 
 cdef inline char* begin_use(Buffer buffer) noexcept:

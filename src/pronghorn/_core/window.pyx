@@ -25,12 +25,9 @@ cdef class Buffer:
     def __dealloc__(self):
         free(self.memory)
 
-    cdef char* room(self) noexcept:
-        cdef char* fresh
-        if self.used:
-            fresh = <char*> malloc(self.size)
-            if fresh is NULL:
-                return NULL
+    cdef char* another(self) noexcept:
+        cdef char* fresh = <char*> malloc(self.size)
+        if fresh is not NULL:
             self.memory = fresh
             self.used = False
-        return self.memory
+        return fresh
