@@ -40,7 +40,7 @@ LOOPS = os.environ.get("PRONGHORN_TEST_LOOPS", "uvloop transports tls asyncio").
 # (loop, task) for a module about bytes alone, whichever way they come and go: the first loop, another one on each interpreter.
 BYTES = [(loop, "auto") for loop in (LOOPS if os.environ.get("PRONGHORN_TEST_ALL") else LOOPS[:1])]
 PATIENCE = 30.0
-LOGGERS = ("pronghorn.error", "pronghorn.access", "pronghorn", "asyncio", "")
+LOGGERS = ("pronghorn.error", "pronghorn.access", "pronghorn.asgi", "pronghorn", "asyncio", "")
 
 
 def modes(*tasks: str) -> list[tuple[str, str]]:
