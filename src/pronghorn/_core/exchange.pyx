@@ -578,9 +578,9 @@ cdef class Exchange(Conversation):
         if self.response == LOST:
             self.knows = True
             raise ClientDisconnected("the client has gone")
-        if self.response == STARTED and reads(<object> parts.kind, "http.response.body"):
+        if self.response == STARTED and reads(<object> parts.kind, b"http.response.body"):
             return self.send_body(message, parts)
-        if self.response == AWAITED and reads(<object> parts.kind, "http.response.start"):
+        if self.response == AWAITED and reads(<object> parts.kind, b"http.response.start"):
             return self.start_response(message, parts)
         return self.unexpected(<object> parts.kind)
 

@@ -6,6 +6,12 @@ are known takes less time than asking the dict for each that may be there.
 
 from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE
 from cpython.object cimport PyObject
+from libc.string cimport memcmp, strlen
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    void* PyUnicode_DATA(object text)
 from cpython.tuple cimport PyTuple_CheckExact
 
 
@@ -26,7 +32,6 @@ cdef bint read_message(object source, Message* message) noexcept
 cdef dict read_unusual(object source, Message* message)
 # Headers that can be read without running code of the application's, of any. type: of the message.
 cdef list read_headers(object headers, object type)
-cdef bint reads(object text, str word) except -1
 
 
 cdef inline bint plain_headers(object headers) noexcept:
@@ -38,3 +43,12 @@ cdef inline bint plain_headers(object headers) noexcept:
         if not PyTuple_CheckExact(<object> PyList_GET_ITEM(headers, i)):
             return False
     return True
+cdef bint reads_otherwise(object text, const char* word) except -1
+
+
+cdef inline bint reads(object text, const char* word) except -1:
+    """Whether the str `text` is equal to `word`, an ASCII literal: its length is the compiler's to know."""
+    if PyUnicode_IS_COMPACT_ASCII(text):
+        return PyUnicode_GET_LENGTH(text) == <Py_ssize_t> strlen(word) \
+            and memcmp(PyUnicode_DATA(text), word, strlen(word)) == 0
+    return reads_otherwise(text, word)

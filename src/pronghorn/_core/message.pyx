@@ -2,15 +2,12 @@
 # The parts of an ASGI message. See message.pxd.
 
 from cpython.dict cimport PyDict_GetItem, PyDict_Next
-from libc.string cimport memcmp, memset
+from libc.string cimport memset
 
 from ..errors import MessageError
 
 cdef extern from "Python.h":
     bint PyUnicode_Check(object o)
-    bint PyUnicode_IS_COMPACT_ASCII(object text)
-    Py_ssize_t PyUnicode_GET_LENGTH(object text)
-    void* PyUnicode_DATA(object text)
     int PyUnicode_Compare(object left, object right) except? -1
 
 
@@ -61,12 +58,9 @@ cdef dict read_unusual(object source, Message* message):
     return whole
 
 
-cdef bint reads(object text, str word) except -1:
-    """Whether the str `text` is equal to `word`, which is ASCII."""
-    cdef Py_ssize_t length = PyUnicode_GET_LENGTH(word)
-    if PyUnicode_IS_COMPACT_ASCII(text):
-        return PyUnicode_GET_LENGTH(text) == length and memcmp(PyUnicode_DATA(text), PyUnicode_DATA(word), length) == 0
-    return PyUnicode_Compare(text, word) == 0       # and not ==, which a subclass may have of its own
+cdef bint reads_otherwise(object text, const char* word) except -1:
+    # Not ==, which a subclass of str may have of its own.
+    return PyUnicode_Compare(text, word.decode("ascii")) == 0
 
 
 cdef list read_headers(object headers, object type):

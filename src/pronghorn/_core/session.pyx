@@ -216,20 +216,20 @@ cdef class Session(Conversation):
     cdef int process(self, dict message, Message* parts) except -1:
         cdef object kind = <object> parts.kind
         if self.phase == OPEN:
-            if reads(kind, "websocket.send"):
+            if reads(kind, b"websocket.send"):
                 return self.send_message(parts)
-            if reads(kind, "websocket.close"):
+            if reads(kind, b"websocket.close"):
                 return self.send_close(message)
         elif self.phase == ASKED:
-            if reads(kind, "websocket.accept"):
+            if reads(kind, b"websocket.accept"):
                 return self.accept(message)
-            if reads(kind, "websocket.close"):
+            if reads(kind, b"websocket.close"):
                 return self.deny()
-            if reads(kind, "websocket.http.response.start"):
+            if reads(kind, b"websocket.http.response.start"):
                 self.start_response(message, parts)
                 self.phase = DENIED
                 return 0
-        elif self.phase == DENIED and self.response == STARTED and reads(kind, "websocket.http.response.body"):
+        elif self.phase == DENIED and self.response == STARTED and reads(kind, b"websocket.http.response.body"):
             self.send_body(message, parts)
             if self.response == COMPLETE:       # from now on receive() says so
                 self.over(ABNORMAL, "")
