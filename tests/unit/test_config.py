@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pronghorn import loggers
 from pronghorn.config import Config
 from pronghorn.errors import ConfigError, StartupError
 
@@ -99,7 +100,7 @@ def test_bind_socket_of_a_port_in_use_is_one_line() -> None:
 
 def test_logging_is_configured_at_once_or_left_alone() -> None:
     logger = logging.getLogger("pronghorn.error")
-    before = logger.level
+    before = [(each, each.level) for each in loggers.every()]
     try:
         Config(application, log_level="debug")
         assert logger.level == logging.DEBUG
@@ -108,7 +109,8 @@ def test_logging_is_configured_at_once_or_left_alone() -> None:
         quiet()
         assert logger.level == logging.CRITICAL
     finally:
-        logger.setLevel(before)
+        for each, level in before:
+            each.setLevel(level)
         logging.getLogger("pronghorn").handlers = []
         logging.getLogger("pronghorn.access").handlers = []
 
