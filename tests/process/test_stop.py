@@ -23,6 +23,7 @@ Start = Callable[..., Command]
 # Answers by path, and says on standard output what happens to it; lifespan as well.
 APP = """
 import asyncio
+import os
 import sys
 
 async def head(send, *headers):
@@ -42,7 +43,8 @@ async def app(scope, receive, send):
     path = scope["path"]
     print("called", path)
     if path == "/slow":
-        await asyncio.sleep(0.5)
+        while not os.path.exists("go"):
+            await asyncio.sleep(0.01)
         await head(send, (b"content-length", b"4"))
         await piece(send, b"slow", False)
     elif path == "/stream":
@@ -138,7 +140,7 @@ def test_an_idle_connection_is_closed(serving: Start) -> None:
         assert client.rest() == b""
 
 
-def test_a_request_under_way_is_answered_and_its_connection_closed(serving: Start) -> None:
+def test_a_request_under_way_is_answered_and_its_connection_closed(place: Workplace, serving: Start) -> None:
     command = serving()
     port = command.port
     with Client(port) as client:
@@ -148,6 +150,7 @@ def test_a_request_under_way_is_answered_and_its_connection_closed(serving: Star
         command.wait_for("Waiting for connections to close. (CTRL+C to force quit)")
         with pytest.raises(ConnectionRefusedError):
             Client(port)
+        (place.path / "go").touch()
         answer = client.rest()
     assert answer.endswith(b"slow")
     assert b"connection: close" in answer.lower()
@@ -354,7 +357,7 @@ def test_a_blocked_loop_is_ended(path: str, numbers: list[int], start: Start, pl
     command.wait_for("in app")
 
 
-def test_a_second_termination_changes_nothing(serving: Start) -> None:
+def test_a_second_termination_changes_nothing(place: Workplace, serving: Start) -> None:
     command = serving()
     with Client(command.port) as client:
         client.request("/slow")
@@ -362,6 +365,7 @@ def test_a_second_termination_changes_nothing(serving: Start) -> None:
         command.send(signal.SIGTERM)
         command.wait_for("Waiting for connections to close.")
         command.send(signal.SIGTERM)
+        (place.path / "go").touch()
         assert client.rest().endswith(b"slow")
     assert command.exit() == 0
     command.clean()
