@@ -265,7 +265,7 @@ def test_application_of_wsgi(gunicorn: Start, place: Workplace) -> None:
     server = gunicorn(app="wsgi:app")
     assert server.command.exit() == 3
     assert any(
-        "interface: the application takes two arguments, as one of WSGI does" in text for text in server.command.err
+        "interface: the application takes two arguments, as WSGI applications (Flask) do" in text for text in server.command.err
     )
     server.command.clean()
 

@@ -71,7 +71,7 @@ def test_wsgi_that_was_not_asked_for_is_one_line(start: Start, place: Workplace)
     place.write("older", WSGI)
     command = start("older:app")
     assert command.exit() == 3
-    assert len(command.err) == 1 and "takes two arguments" in command.err[0] and "interface wsgi" in command.err[0]
+    assert len(command.err) == 1 and "takes two arguments, as WSGI applications (Flask) do" in command.err[0] and "interface wsgi" in command.err[0]
 
 
 def test_wsgi_without_its_package_is_one_line(start: Start, place: Workplace) -> None:

@@ -33,7 +33,7 @@ def detect(app: Any) -> str:
         return "asgi2"
     if accepts(app, 2):
         raise ConfigError(
-            "interface: the application takes two arguments, as one of WSGI does (Flask has one): use --interface wsgi"
+            "interface: the application takes two arguments, as WSGI applications (Flask) do: use --interface wsgi"
         )
     return "asgi3"
 
