@@ -67,7 +67,7 @@ def request(scope: Scope) -> str:
         return "lifespan"
     query = scope.get("query_string") or b""
     target = (scope.get("raw_path") or b"").decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
-    return f"{scope.get('method', 'WebSocket')} {target} {scope.get('http_version', '')}".rstrip()
+    return f"{scope.get('method', 'WebSocket')} {target} HTTP/{scope['http_version']}"
 
 
 def shown(message: Mapping[str, Any]) -> str:

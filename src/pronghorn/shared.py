@@ -94,7 +94,7 @@ class Shared(Record):
         list, Texts(Text("GLOB")), "Files not to watch; may be repeated.", ".*, .py[cod], .sw.*, ~*"
     )
     workers: int | str | None = process(
-        None, Processes(minimum=1, off="$WEB_CONCURRENCY, or 1", ceiling=MOST),
+        None, Processes(minimum=1, off="$WEB_CONCURRENCY, or 1", maximum=MOST),
         "Processes that serve; auto: one for each CPU.", "$WEB_CONCURRENCY, or 1", "WEB_CONCURRENCY", 1,
     )  # fmt: skip
     proxy_headers: bool = proxy(True, Flag(), "Believe what trusted proxies say of their clients.")

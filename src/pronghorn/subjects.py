@@ -83,7 +83,7 @@ class Processes(Number):
     """How many of them, or ``auto``."""
 
     metavar: str = "INTEGER|auto"
-    unit: str = "auto, a whole number"
+    unit: str = "auto or a whole number"
 
     def parse(self, text: str) -> Any:
         return AUTO if text.lower() == AUTO else super().parse(text)

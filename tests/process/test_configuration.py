@@ -169,7 +169,7 @@ def test_a_pyproject_without_a_table_is_one_line(place: Workplace) -> None:
         ("PRONGHORN_HEADERS", "a:b c", "PRONGHORN_HEADERS: expected Name:Value, got 'c'"),
         ("PRONGHORN_RELOAD_DIRS", ".:nowhere", "PRONGHORN_RELOAD_DIRS: expected a directory that exists, got 'nowhere'"),
         ("UVICORN_LOG_LEVEL", "loud", "UVICORN_LOG_LEVEL: expected one of critical"),
-        ("WEB_CONCURRENCY", "many", "WEB_CONCURRENCY: expected auto, a whole number from 1, got 'many'"),
+        ("WEB_CONCURRENCY", "many", "WEB_CONCURRENCY: expected auto or a whole number from 1 to 200, got 'many'"),
         ("PRONGHORN_CONFIG", "nowhere.toml", "nowhere.toml: no such file or directory"),
     ],
 )  # fmt: skip

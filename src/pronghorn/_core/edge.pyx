@@ -360,11 +360,11 @@ cdef class Connection(Edge):
         self.wire = None            # it holds us, too
         self.transport = None
         if self.linked:
-            if owner.verbose:
-                owner.log_connection(self, "closed")
             self.linked = False
             owner.unlink(self)
             owner.service.open -= 1
+            if owner.verbose:
+                owner.log_connection(self, "closed")
         if owner.service.open == 0:
             owner.note_closed()
 
