@@ -112,10 +112,10 @@ class Crew:
         """A start that was begun then came to nothing."""
         self.backoff.failed(begun)
         if not self.ready and self.backoff.failures >= TRIES:
-            server_log().error("No worker has ever become ready, in %d attempts one after the other.", TRIES)
+            server_log().error("No worker became ready in any of %d attempts to start them.", TRIES)
             self.give_up()
         elif self.backoff.pause:
-            server_log().error("The next attempt is made in %g seconds.", self.backoff.pause)
+            server_log().error("The next attempt is made in %g s.", self.backoff.pause)
 
     def look_at_clocks(self) -> None:
         now = time.monotonic()

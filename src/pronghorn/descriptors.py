@@ -43,8 +43,8 @@ def tell_of_the_limit(connections: int | None) -> None:
         )  # fmt: skip
     elif connections == room < FEW:
         server_log().warning(
-            "limit_connections is %d, as a process may have %d files open (ulimit -n), and %d are kept for others. "
-            "Raise that limit, or set limit_connections.",
+            "limit_connections is %d, as a process may have %d files open (ulimit -n), and %d are kept for "
+            "other files. Raise that limit, or set limit_connections.",
             room, files, OTHERS,
         )  # fmt: skip
     elif connections == room < USUAL:

@@ -347,7 +347,7 @@ def test_an_interrupt_while_the_loop_closes_ends_quietly(point: str, place: Work
     ("files", "options", "line"),
     [
         (64, "", "WARNING:  limit_connections is 1, as a process may have 64 files open (ulimit -n), and 64 are kept for "
-                 "others. Raise that limit, or set limit_connections."),
+                 "other files. Raise that limit, or set limit_connections."),
         (1024, "", "INFO:     limit_connections is 960, as a process may have 1024 files open (ulimit -n)"),
         (1024, "--limit-connections 2000", "WARNING:  limit_connections is 2000, but a process may have 1024 files open "
                                            "(ulimit -n): enough for 960 connection(s)."),

@@ -453,7 +453,7 @@ def test_workers_that_never_become_ready(place: Workplace, crew: Start, end: str
     assert not any("running on" in line for line in command.lines)
     failures = sum(f"did not start: {how}" in line for line in command.lines)
     assert 5 <= failures <= 10, "\n".join(command.lines)
-    command.wait_for("No worker has ever become ready, in 5 attempts one after the other.")
+    command.wait_for("No worker became ready in any of 5 attempts to start them.")
 
 
 def test_worker_that_cannot_be_replaced_is_tried_again(crew: Start, place: Workplace) -> None:
@@ -463,7 +463,7 @@ def test_worker_that_cannot_be_replaced_is_tried_again(crew: Start, place: Workp
     for pid in children(command):
         os.kill(pid, signal.SIGKILL)
     command.wait_for("did not start: exit status 7", 6)
-    command.wait_for("The next attempt is made in 1 seconds.")
+    command.wait_for("The next attempt is made in 1 s.")
     place.write("pid", PID)
     until(lambda: len(children(command)) == 2 and bool(ask(command.port)), "two serve")
     assert command.stop() == 0
