@@ -60,7 +60,9 @@ class Settings(Shared):
     timeout_first_byte: float | None = timeouts(10.0, seconds(), "New connection that sends nothing: close it.")
     timeout_request_head: float | None = timeouts(10.0, seconds(), "Request head, first byte to last: 408.")
     timeout_request_body: float | None = timeouts(30.0, seconds(), "Gap between two reads of a request body: 408.")
-    timeout_write_stall: float | None = timeouts(30.0, seconds(), "Client that reads nothing: reset the connection.")
+    timeout_write_stall: float | None = timeouts(
+        30.0, seconds(), "Client that reads nothing: reset it; up to four times that for one that has read much."
+    )
     timeout_linger: float | None = timeouts(
         2.0, seconds(), "Reading on after a refusal, so that the client sees it; idle connections at the stop."
     )

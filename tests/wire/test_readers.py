@@ -86,6 +86,19 @@ def slow(peer: Peer, outcome: Outcome, app: App, path: str) -> None:
     peer.reset()
 
 
+def bursts(peer: Peer, outcome: Outcome, app: App, path: str) -> None:
+    """As curl keeps to a rate: megabytes at once, then nothing for much longer than the limit, then megabytes again."""
+    peer.send(head(method="GET", target=path))
+    peer.exactly(8_000_000)
+    began = time.monotonic()
+    while time.monotonic() - began < SLOW and not app.ended(path):
+        threading.Event().wait(0.1)
+    outcome.told = list(app.told[path])
+    if not outcome.told:
+        outcome.read = len(peer.exactly(4_000_000))
+    peer.reset()
+
+
 def nothing(peer: Peer, outcome: Outcome, app: App, path: str) -> None:
     """The application goes on to send, whether it may or not: what gathers is no progress."""
     peer.send(head(method="GET", target=path))
@@ -118,6 +131,8 @@ def await_end(peer: Peer, outcome: Outcome, app: App, path: str, byte: bytes) ->
 SCENARIOS = {
     "/slow": slow,
     "/unix-slow": slow,
+    "/slow-bursts": bursts,
+    "/bursts-impatient": bursts,
     "/nothing": nothing,
     "/unix-nothing": nothing,
     "/impatient": nothing,
@@ -156,12 +171,17 @@ def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     yield found
 
 
-@pytest.mark.parametrize("path", ["/slow", "/unix-slow"])
+@pytest.mark.parametrize("path", ["/slow", "/unix-slow", "/slow-bursts"])
 def test_slow_reader_is_served(outcomes: dict[str, Outcome], path: str) -> None:
     assert outcomes[path].told == [] and outcomes[path].read > 0
 
 
-@pytest.mark.parametrize("path", [path for path in SCENARIOS if "slow" not in path])
+def test_what_piles_up_is_given_no_time(outcomes: dict[str, Outcome]) -> None:
+    """The application sends on where it should wait, to a client that has read before: not for longer than the limit."""
+    assert outcomes["/bursts-impatient"].told == ["raised"]
+
+
+@pytest.mark.parametrize("path", [path for path in SCENARIOS if "slow" not in path and "bursts" not in path])
 def test_reader_of_nothing_is_reset(outcomes: dict[str, Outcome], path: str) -> None:
     """send() raises, so that the application ends, too; the client can tell that what it has is not all."""
     assert outcomes[path].told == ["raised"] and (outcomes[path].how == "reset" or path.startswith("/unix"))

@@ -31,6 +31,12 @@ cdef enum:
     READ_BUFFER = 262144        # one read takes what a fast client has sent meanwhile
 
 
+cdef enum Backlog:
+    NOTHING_WAITS
+    WAITS                       # output waits for the client
+    PILES_UP                    # and the application adds to it although it should wait
+
+
 cdef class Connections:
     """The connections of one event loop, and what they share."""
     cdef readonly object loop
@@ -81,7 +87,7 @@ cdef class Connection(Edge):
     cdef uint32_t stalled       # tick of the sweep that last saw the client take something of what waits
     cdef uint32_t backlog_size  # bytes that waited then, and those that have been added since; its last 32 bits
     cdef uint32_t unsent        # bytes that the system held then
-    cdef uint8_t backlog        # output waits
+    cdef uint8_t backlog        # Backlog
     cdef uint8_t peer_known     # once it was asked for
     cdef uint8_t told           # the wire knows that the connection is gone
     cdef uint8_t linked
@@ -97,4 +103,5 @@ cdef class Connection(Edge):
     cdef int socket(self)
     cdef void note_backlog(self, size_t length) noexcept
     cdef void watch_backlog(self) noexcept
+    cdef uint32_t patience(self) noexcept
     cdef void broken(self, object error) noexcept

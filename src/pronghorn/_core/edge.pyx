@@ -12,6 +12,7 @@ from .exchange cimport Conversation
 from .memory cimport give_back
 from .system cimport monotonic
 from .system cimport send as system_send
+from .system cimport acknowledged as system_acknowledged
 from .system cimport unsent as system_unsent
 from .window cimport begin_use, end_use, room as read_room
 
@@ -29,6 +30,13 @@ cdef extern from "<sys/socket.h>" nogil:
     int MSG_DONTWAIT
 
 TICK = 0.5                      # seconds between two sweeps: how exact time-outs are
+
+cdef enum:
+    FRAMING = 64                # bytes of a chunk's framing, which is queued by itself
+    USUAL_HIGH_WATER = 65536    # where the settings leave it to the event loop
+    SLOWEST = 4096              # bytes per second of the average that a client may keep to by reading nothing for a while
+    UNREAD = 262144             # bytes that a client's system may acknowledge before the client has read any
+    PATIENCE = 4                # times timeout_write_stall, at the longest
 FINEST = 0.05                   # the same where pings of WebSockets are wanted more often than every two seconds
 
 
@@ -476,11 +484,13 @@ cdef class Connection(Edge):
         """So many bytes have been added to what waits. Until that is empty again, everything has to go through it, in order."""
         cdef size_t size = self.waiting()
         if size == 0:
-            self.backlog = False
+            self.backlog = NOTHING_WAITS
         elif self.backlog:
             self.backlog_size += <uint32_t> length
+            if length > FRAMING and size - length > max(self.owner.write_high_water, <size_t> USUAL_HIGH_WATER):
+                self.backlog = PILES_UP
         else:
-            self.backlog = True
+            self.backlog = WAITS
             self.backlog_size = <uint32_t> size
             self.unsent = 0xFFFFFFFF
             self.stalled = self.owner.service.now
@@ -503,11 +513,29 @@ cdef class Connection(Edge):
             return
         if <uint32_t> size != self.backlog_size or unsent < self.unsent:
             self.stalled = self.owner.service.now
-        elif self.owner.stall and self.owner.service.now - self.stalled > self.owner.stall:
+            self.backlog = WAITS
+        elif self.owner.stall and self.owner.service.now - self.stalled > self.owner.stall \
+                and self.owner.service.now - self.stalled > self.patience():
             self.abort()
             return
         self.backlog_size = <uint32_t> size
         self.unsent = unsent
+
+    cdef uint32_t patience(self) noexcept:
+        """Ticks that a client which has taken something before may take nothing.
+
+        A client that keeps to a rate reads much at once and then nothing, until its average is down to that (curl: 4 MB, and
+        100 s of nothing at 40 kB/s); what it has acknowledged since it connected tells it from one that never reads. Not
+        where the application goes on sending instead of waiting: what waits would grow all that time."""
+        cdef uint32_t stall = self.owner.stall
+        cdef double earned
+        if self.backlog == PILES_UP:
+            return stall
+        try:
+            earned = (<double> system_acknowledged(self.socket()) - UNREAD) / (SLOWEST * self.owner.tick)
+        except Exception:
+            return stall
+        return <uint32_t> max(<double> stall, min(earned, <double> stall * PATIENCE))
 
     cdef void broken(self, object error) noexcept:
         """The transport did not do as it was told: nothing more can be said to this client."""

@@ -4,7 +4,7 @@ recv() and send(): in libc they are cancellation points: in a process with sever
 after, by atomic operations. No thread of ours is ever cancelled.
 """
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 cdef extern from *:
     """
@@ -55,6 +55,27 @@ cdef extern from *:
         return (uint32_t) unsent;
     }
 
+    /* Bytes that a TCP peer has acknowledged since it connected; 0 where the system does not tell. */
+    #if defined(__linux__)
+    #include <netinet/in.h>
+    #include <netinet/tcp.h>
+    #include <string.h>
+    enum { TCPI_BYTES_ACKED = 120 };    /* in the kernel's struct tcp_info (Linux 4.1), of which libc declares less */
+    #endif
+    static inline uint64_t system_acknowledged(int fd)
+    {
+    #if defined(__linux__)
+        unsigned char info[TCPI_BYTES_ACKED + sizeof(uint64_t)];
+        socklen_t length = sizeof info;
+        uint64_t acknowledged;
+        if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &length) == 0 && length == sizeof info) {
+            memcpy(&acknowledged, info + TCPI_BYTES_ACKED, sizeof acknowledged);
+            return acknowledged;
+        }
+    #endif
+        return 0;
+    }
+
     #include <time.h>
     static inline double monotonic(void)
     {
@@ -66,4 +87,5 @@ cdef extern from *:
     ssize_t recv "system_recv" (int fd, void* data, size_t length, int flags) nogil
     ssize_t send "system_send" (int fd, const void* data, size_t length, int flags) nogil
     uint32_t unsent "system_unsent" (int fd) nogil
+    uint64_t acknowledged "system_acknowledged" (int fd) nogil
     double monotonic() nogil
