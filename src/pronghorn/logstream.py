@@ -59,7 +59,10 @@ class NonBlockingStream:
         kind = os.fstat(descriptor).st_mode
         self._pipe = stat.S_ISFIFO(kind)
         if stat.S_ISSOCK(kind):
+            blocking = os.get_blocking(descriptor)
             self._socket = socket.socket(fileno=os.dup(descriptor))
+            self._socket.settimeout(None)  # the application may have set one for all sockets
+            os.set_blocking(descriptor, blocking)  # which others share, and is not ours to change
             return self._socket.fileno()
         with contextlib.suppress(OSError):
             return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY)

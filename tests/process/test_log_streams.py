@@ -15,6 +15,8 @@ import pytest
 from process.command import PATIENCE, Client
 from process.load import children_of, until
 
+from pronghorn import logstream
+
 if TYPE_CHECKING:
     from process.conftest import Workplace
 
@@ -129,6 +131,27 @@ def test_refusals_of_the_last_second_are_counted(place: Workplace) -> None:
     lines = len([line for line in command.err if "Invalid HTTP request received: 400" in line])
     counted = [int(line.split()[1]) for line in command.err if "refused, without a line each" in line]
     assert lines + sum(counted) == 3
+
+
+def test_time_out_of_the_application_for_sockets() -> None:
+    """The log does not wait for so long, and standard error stays as others have it."""
+    reader, writer = socket.socketpair()
+    with reader, open(writer.detach(), "w", encoding="utf-8") as under:  # noqa: PTH123
+        before = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(PATIENCE)
+        try:
+            stream = logstream.NonBlockingStream(under)
+        finally:
+            socket.setdefaulttimeout(before)
+        assert os.get_blocking(under.fileno())
+        for number in range(250):
+            stream.write(f"{number} {'x' * 1000}\n")
+        assert stream.draining
+        expected = "".join(f"{number} {'x' * 1000}\n" for number in range(250)).encode()
+        data = b""
+        while len(data) < len(expected) and (part := reader.recv(65_536)):
+            data += part
+        assert data == expected
 
 
 class Reader:
